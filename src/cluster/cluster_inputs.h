@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Everything the objects inside a tenant cluster depend on, read once from the admin cluster. The builders of this room are pure: the
+ * same inputs give the same objects, byte for byte.
+ */
+#pragma once
+
+#include "base/error.h"
+#include "base/json.h"
+
+struct cluster_inputs {
+	json_t *tenant;                 /* the TenantControlPlane, defaults applied */
+	json_t *cluster_configuration;  /* value of key ClusterConfiguration in ConfigMap <tenant>-kubeadmconfig, parsed */
+	char *server;                   /* "https://host:port" of the kubeconfig that workers get (admin.conf) */
+	char *certificate_authority;    /* base64 of the cluster CA's PEM, as it stands in that kubeconfig */
+};
+
+/*
+ * Fills inputs from the live objects; kubeconfig is the decoded text of the selected key of Secret <tenant>-admin-kubeconfig. References to
+ * the trees are taken. The kubeconfig's client key is not kept.
+ */
+int cluster_inputs_read(struct cluster_inputs *inputs, json_t *tenant, json_t *kubeadm_config_map, const char *kubeconfig,
+                        size_t kubeconfig_length, struct error *err);
+void cluster_inputs_free(struct cluster_inputs *inputs); /* leaves it zeroed */
+#define CLUSTER_INPUTS_CLEANUP __attribute__((cleanup(cluster_inputs_free)))

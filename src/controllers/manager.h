@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The manager as one object: client of the admin cluster, caches, election, controllers, probe and metrics servers. Life:
+ *
+ *   manager_new -> manager_run (blocks until stopped or until the Lease is lost) -> manager_free
+ *
+ * Probes: /healthz is 200 while the process runs; /readyz is 200 from the moment the caches are filled until the stop begins,
+ * leader or not. Only the leader reconciles.
+ */
+#pragma once
+
+#include "base/error.h"
+#include "controllers/manager_options.h"
+
+struct manager;
+
+struct manager *manager_new(const struct manager_options *options, struct error *err);
+/*
+ * Runs until manager_stop(). 0 after a graceful stop (readiness false, nothing new begun, work under way finished or given up at
+ * stop_grace_ms, Lease released). -1 when it cannot go on: the Lease was lost, the admin API server refuses us, a required API is not served.
+ */
+int manager_run(struct manager *manager, struct error *err);
+void manager_stop(struct manager *manager); /* any thread; returns at once */
+void manager_free(struct manager *manager);
