@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What every kind of DataStore can do for a tenant, and the pool that keeps one open client per DataStore. All operations are blocking and
+ * idempotent: run from a reconcile worker, never from a loop. They are safe from several threads at once for different tenants.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/error.h"
+#include "datastore/connection.h"
+#include "io/cancel.h"
+#include "io/loop.h"
+
+/* A tenant's place in a store. Names come from status.storage.setup, else spec, else the UID; never recomputed for an existing tenant. */
+struct datastore_tenant {
+	const char *schema;   /* etcd: role name and key prefix "/<schema>/" */
+	const char *user;     /* etcd: user name = CN of the client certificate */
+	const char *password; /* not used by etcd */
+};
+
+struct datastore; /* an open client; refcounted by the pool */
+
+struct datastore_driver {
+	const char *name; /* spec.driver */
+	int (*open)(struct loop *loop, const struct datastore_connection *connection, void **client, struct error *err);
+	void (*close)(void *client);
+	/* Reaches the store with the operator's credentials and sees that tenants will be isolated. */
+	int (*check)(void *client, struct cancel *cancel, struct error *err);
+	/* User, schema and privileges exist afterwards; *changed says whether anything had to be made. */
+	int (*ensure)(void *client, const struct datastore_tenant *tenant, bool *changed, struct cancel *cancel, struct error *err);
+	/* Privileges, data, user are gone afterwards; absent things are fine. */
+	int (*delete_all)(void *client, const struct datastore_tenant *tenant, struct cancel *cancel, struct error *err);
+};
+
+/* NULL with ERROR_INVALID "driver X is not supported by this build (supported: etcd)" for others. */
+const struct datastore_driver *datastore_driver_find(const char *name, struct error *err);
+/* True for drivers whose tenants get a client certificate of their own (etcd). */
+bool datastore_driver_signs_clients(const char *name);
+
+/*
+ * One client per DataStore, not per reconcile. A client is replaced when the connection's digest changed, and closed by
+ * datastore_pool_sweep() after `idle_ms` without use; those in use are closed when released. Thread-safe.
+ */
+struct datastore_pool;
+struct datastore_pool *datastore_pool_new(struct loop *loop, uint64_t idle_ms); /* loop drives the connections; 0: 5 minutes */
+void datastore_pool_free(struct datastore_pool *pool);                          /* all clients must have been released */
+int datastore_pool_acquire(struct datastore_pool *pool, const struct datastore_connection *connection, struct datastore **datastore,
+                           struct error *err);
+void datastore_release(struct datastore *datastore); /* NULL is fine */
+void datastore_pool_forget(struct datastore_pool *pool, const char *name); /* the DataStore object was deleted */
+void datastore_pool_sweep(struct datastore_pool *pool);                    /* call now and then (each minute), not on the loop */
+
+static inline void datastore_cleanup(struct datastore **datastore)
+{
+	datastore_release(*datastore);
+}
+#define DATASTORE_CLEANUP __attribute__((cleanup(datastore_cleanup)))
+
+/*
+ * Errors tell people what to do: ERROR_TRANSIENT/ERROR_TIMEOUT with the endpoint when unreachable, ERROR_INVALID for certificates (expired, unknown
+ * CA, not the root user) and for disabled authentication (names the remedy), ERROR_FORBIDDEN for permission denied. All carry "DataStore NAME: ".
+ */
+int datastore_check(struct datastore *datastore, struct cancel *cancel, struct error *err);
+int datastore_ensure(struct datastore *datastore, const struct datastore_tenant *tenant, bool *changed, struct cancel *cancel,
+                     struct error *err);
+int datastore_delete_all(struct datastore *datastore, const struct datastore_tenant *tenant, struct cancel *cancel, struct error *err);
