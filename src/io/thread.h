@@ -3,6 +3,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <stdint.h>
 
 #include "base/error.h"
 
