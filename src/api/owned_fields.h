@@ -11,7 +11,7 @@
 #include "base/json.h"
 
 /* Every member of `wanted` is in `live`. Lists with a merge key (containers by name, ports, volumes, mounts, env, owner references by uid)
- * match item by item, in order, with foreign items allowed between; other lists must be equal. */
+ * match item by item, whatever their order, with foreign items allowed; other lists must be equal. */
 bool owned_fields_match(const json_t *wanted, const json_t *live);
 /* A path owned by `manager` in live.metadata.managedFields that `wanted` does not have: it was wanted once and must be removed by applying
  * again. False when the object carries no managedFields (a cache may strip them) or none of that manager. */

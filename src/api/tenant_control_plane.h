@@ -91,6 +91,7 @@ struct field_problem {
 	const char *message; /* what is wrong, with the value */
 	const char *remedy;  /* what to write instead */
 	bool upstream;       /* upstream refuses it as well; otherwise it is accepted there and can never work */
+	bool hint;           /* works on some clusters only: say so, never refuse */
 	struct field_problem *next;
 };
 
@@ -99,5 +100,7 @@ struct field_problem {
  * steps are checked against it). What needs the API server (does the DataStore exist, is the Gateway API served) is not checked here.
  */
 const struct field_problem *tenant_validate(struct arena *arena, const json_t *object, const json_t *previous);
-/* "field: message (remedy)" joined by "; ", cut to fit a Status message. */
+/* The first problem that is no hint, or NULL. */
+const struct field_problem *field_problems_blocking(const struct field_problem *problems);
+/* "field: message (remedy)" joined by "; ", hints last. */
 const char *field_problems_text(struct arena *arena, const struct field_problem *problems);
