@@ -76,7 +76,7 @@ struct certificate_facts {
 	bool has_basic_constraints;
 	unsigned key_usage;                 /* X.509 bits: KEY_USAGE_* below; 0 when the extension is absent */
 	unsigned usages;                    /* enum certificate_usage; others are not shown */
-	const char *key;                    /* key_description() */
+	const char *key;                    /* key_description(), "unsupported" for other kinds of key */
 	const char *serial;                 /* hex */
 	const char *fingerprint;            /* sha256 of the DER, hex */
 	const char *public_key_fingerprint; /* sha256 of the SubjectPublicKeyInfo, hex */
