@@ -252,6 +252,16 @@ static bool needs_quotes(const char *text)
 	return text[0] == '0' && (text[1] == 'x' || text[1] == 'o');
 }
 
+/* Double quotes with JSON's escapes, which YAML shares: fits every text. */
+static void write_escaped(struct buffer *out, const char *text)
+{
+	json_t *value JSON_CLEANUP = json_string_new(text);
+	char *quoted = json_text(value);
+
+	buffer_append_string(out, quoted);
+	free(quoted);
+}
+
 static void write_string(struct buffer *out, const char *text, int indent)
 {
 	bool control = false;
@@ -273,12 +283,7 @@ static void write_string(struct buffer *out, const char *text, int indent)
 				line++;
 		}
 	} else if (control || strchr(text, '\n') != NULL) {
-		json_t *value = json_string_new(text);
-		char *quoted = json_text(value);
-
-		buffer_append_string(out, quoted);
-		free(quoted);
-		json_decref(value);
+		write_escaped(out, text);
 	} else if (needs_quotes(text)) {
 		/* sigs.k8s.io/yaml prefers double quotes for empty and ambiguous words, single quotes for punctuation. */
 		bool doubles = text[0] == '\0' || isalnum((unsigned char)text[0]) || text[0] == '-' || text[0] == '.' || text[0] == '~';
@@ -319,7 +324,11 @@ static bool is_block(const json_t *value)
 
 static void write_member(struct buffer *out, const char *name, const json_t *member, int indent, bool sorted)
 {
-	write_string(out, name, indent + 2);
+	/* A block of lines cannot be a member's name. */
+	if (strchr(name, '\n') != NULL)
+		write_escaped(out, name);
+	else
+		write_string(out, name, indent + 2);
 	buffer_append_char(out, ':');
 	if (is_block(member)) {
 		buffer_append_char(out, '\n');
