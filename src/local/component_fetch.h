@@ -70,8 +70,11 @@ const char *component_path(struct component_fetch *fetch, const char *name, cons
 /* State and origin of one file, for listings. */
 int component_look(struct component_fetch *fetch, const struct component *component, const char *file, enum component_state *state,
                    struct component_record *record, struct error *err);
-/* The cache behind it, borrowed. */
+/* The cache and the lock behind it, borrowed. */
 struct component_cache *component_fetch_cache(struct component_fetch *fetch);
+const struct component_lock *component_fetch_lock(const struct component_fetch *fetch);
+/* True when downloads were switched off or found out of reach. */
+bool component_fetch_is_offline(const struct component_fetch *fetch);
 
 static inline void component_fetch_cleanup(struct component_fetch **fetch)
 {

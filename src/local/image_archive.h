@@ -14,7 +14,7 @@
 
 enum {
 	IMAGE_REFERENCE_MAX = 256,
-	IMAGE_FILE_MAX = 256,
+	IMAGE_FILE_MAX = 512,
 	IMAGE_DIGEST_SIZE = 72 /* "sha256:" and 64 digits and NUL */
 };
 

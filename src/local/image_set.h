@@ -31,7 +31,7 @@ enum {
 };
 
 struct image_entry {
-	const char *references[3];  /* NULL-terminated: one or two names of the same image */
+	const char *references[4];  /* NULL-terminated: names of the same image */
 	const char *title;          /* "kube-apiserver v1.36.3", for people */
 	bool ours;                  /* no registry has it: always imported */
 	const char *registry;       /* host asked for upstream's image ("registry.k8s.io"); NULL when ours */
