@@ -152,6 +152,17 @@ int host_network_attach(const struct local_names *names, const struct local_node
 	return run_ip_batch(batch, err) < 0 ? error_wrap(err, "link of node %s", node->hostname) : 0;
 }
 
+int host_network_detach(const struct local_node_names *node, struct error *err)
+{
+	if (!host_network_has_link(node->host_link))
+		return 0;
+	FREE_CLEANUP char *batch = string_printf("link delete %s\n", node->host_link);
+	/* The end of the namespace may have taken it away just now. */
+	if (run_ip_batch(batch, err) < 0 && host_network_has_link(node->host_link))
+		return error_wrap(err, "remove interface %s", node->host_link);
+	return 0;
+}
+
 int host_network_route(const struct local_names *names, const struct local_address_plan *plan, struct error *err)
 {
 	const struct local_cidr ranges[] = {plan->balancer, plan->services, plan->pods};

@@ -19,9 +19,11 @@
 int host_network_make(const struct local_names *names, const struct local_address_plan *plan, struct error *err);
 /* A fresh veth pair: one end in the bridge, the other in the network namespace of `init`. An old pair of the same node is replaced. */
 int host_network_attach(const struct local_names *names, const struct local_node_names *node, pid_t init, struct error *err);
-/* Routes lead to the admin node only while its address answers; called when the node is attached. */
+/* The routes by way of the admin node. */
 int host_network_route(const struct local_names *names, const struct local_address_plan *plan, struct error *err);
-/* Removes everything; what is absent is fine. */
+/* Removes a node's link: the kernel would do so some time after the namespace has ended. */
+int host_network_detach(const struct local_node_names *node, struct error *err);
+/* Removes everything but the nodes' links; what is absent is fine. */
 int host_network_remove(const struct local_names *names, struct error *err);
 /* Names what is left of the environment ("interface kj-demo", "nft table ..."). */
 void host_network_leftovers(const struct local_names *names, struct string_list *found);

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "local/cluster_tool.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/strings.h"
+#include "io/process.h"
+
+struct call {
+	const char *arguments[CLUSTER_ARGUMENT_MAX + 8];
+	size_t count;
+};
+
+static void begin_call(const struct cluster_tool *tool, struct call *call)
+{
+	*call = (struct call){.arguments = {tool->kubectl, "--kubeconfig", tool->kubeconfig}, .count = 3};
+}
+
+static void add_argument(struct call *call, const char *argument)
+{
+	if (call->count < ARRAY_LENGTH(call->arguments) - 1)
+		call->arguments[call->count++] = argument;
+}
+
+static int run_call(const struct cluster_tool *tool, const struct call *call, const char *input, struct buffer *output, uint64_t timeout_ms,
+		    struct error *err)
+{
+	BUFFER_CLEANUP struct buffer complaints = {.limit = CLUSTER_OUTPUT_MAX};
+	struct process_options options = {
+		.arguments = call->arguments,
+		.input = input,
+		.input_length = input ? strlen(input) : 0,
+		.output = output,
+		.error_output = &complaints,
+		.timeout_ms = timeout_ms,
+	};
+	if (output)
+		output->limit = CLUSTER_OUTPUT_MAX;
+	return process_run(&options, tool->cancel, NULL, err);
+}
+
+int cluster_apply(const struct cluster_tool *tool, const char *documents, struct error *err)
+{
+	struct call call;
+	begin_call(tool, &call);
+	add_argument(&call, "apply");
+	add_argument(&call, "--server-side");
+	add_argument(&call, "--force-conflicts");
+	add_argument(&call, "--field-manager=kamaji-local");
+	add_argument(&call, "-f");
+	add_argument(&call, "-");
+	return run_call(tool, &call, documents, NULL, CLUSTER_CALL_MS, err);
+}
+
+json_t *cluster_get(const struct cluster_tool *tool, struct error *err, ...)
+{
+	struct call call;
+	BUFFER_CLEANUP struct buffer output = {0};
+	begin_call(tool, &call);
+	add_argument(&call, "get");
+	va_list arguments;
+	va_start(arguments, err);
+	for (const char *argument; (argument = va_arg(arguments, const char *));)
+		add_argument(&call, argument);
+	va_end(arguments);
+	add_argument(&call, "-o");
+	add_argument(&call, "json");
+	if (run_call(tool, &call, NULL, &output, CLUSTER_CALL_MS, err) < 0)
+		return NULL;
+	return json_parse(output.data ? output.data : "", output.length, err);
+}
+
+int cluster_run(const struct cluster_tool *tool, struct buffer *output, struct error *err, ...)
+{
+	struct call call;
+	begin_call(tool, &call);
+	va_list arguments;
+	va_start(arguments, err);
+	for (const char *argument; (argument = va_arg(arguments, const char *));)
+		add_argument(&call, argument);
+	va_end(arguments);
+	return run_call(tool, &call, NULL, output, CLUSTER_CALL_MS, err);
+}
+
+static int wait_once(const struct cluster_tool *tool, const char *namespace, const char *object, const char *condition, uint64_t left_ms,
+		     struct error *err)
+{
+	struct call call;
+	FREE_CLEANUP char *wanted = string_printf("--for=%s", condition);
+	FREE_CLEANUP char *timeout = string_printf("--timeout=%llus", (unsigned long long)(left_ms / 1000 + 1));
+	begin_call(tool, &call);
+	add_argument(&call, "wait");
+	add_argument(&call, object);
+	add_argument(&call, wanted);
+	add_argument(&call, timeout);
+	if (namespace) {
+		add_argument(&call, "--namespace");
+		add_argument(&call, namespace);
+	}
+	return run_call(tool, &call, NULL, NULL, left_ms + 2000, err);
+}
+
+int cluster_wait(const struct cluster_tool *tool, const char *namespace, const char *object, const char *condition, struct error *err)
+{
+	/* kubectl gives up at once on an object that is not there yet, so that is waited for first. */
+	const char *const stages[] = {"create", condition};
+	for (size_t i = 0; i < ARRAY_LENGTH(stages); i++) {
+		uint64_t deadline = cancel_deadline(tool->cancel);
+		uint64_t left = deadline == UINT64_MAX ? CLUSTER_CALL_MS : clock_until(deadline);
+		if (wait_once(tool, namespace, object, stages[i], left, err) == 0)
+			continue;
+		struct error stopped;
+		if (cancel_check(tool->cancel, &stopped) < 0)
+			*err = stopped;
+		else if (strstr(err->message, "timed out"))
+			err->class = ERROR_TIMEOUT;
+		return error_wrap(err, "wait for %s", object);
+	}
+	return 0;
+}

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "local/environment.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "io/file.h"
+#include "local/host_cgroup.h"
+#include "local/host_network.h"
+#include "local/local_index.h"
+
+enum { KILL_TIMEOUT_MS = 15000, MOUNTS_BYTES_MAX = 4 * 1024 * 1024 };
+
+static const char *const phase_names[] = {"absent", "starting", "up", "stopping", "down"};
+
+const char *local_phase_name(enum local_phase phase)
+{
+	return phase_names[phase];
+}
+
+char *local_state_write(const struct local_state *state)
+{
+	JSON_CLEANUP json_t *root = json_build("{s:i, s:s, s:b, s:{}}", "version", LOCAL_STATE_VERSION, "phase", phase_names[state->phase], "audit",
+					       state->audit, "nodes");
+	if (state->admin.pid > 0)
+		json_put(root, "nodes.admin", node_identity_to_json(&state->admin));
+	if (state->times)
+		json_object_set(root, "times", state->times);
+	return json_text(root);
+}
+
+int local_state_parse(const char *text, size_t length, struct local_state *ret_state, struct error *err)
+{
+	JSON_CLEANUP json_t *root = json_parse(text, length, err);
+	if (!root)
+		return -1;
+	const char *phase = json_string_or(root, "phase", "");
+	if (json_integer_or(root, "version", 0) != LOCAL_STATE_VERSION)
+		return error_set(err, ERROR_CORRUPT, "'version' is not %d", LOCAL_STATE_VERSION);
+	for (size_t i = 0; i < ARRAY_LENGTH(phase_names); i++) {
+		if (!string_equal(phase, phase_names[i]))
+			continue;
+		*ret_state = (struct local_state){.phase = (enum local_phase)i, .audit = json_boolean_or(root, "audit", false)};
+		node_identity_from_json(json_at(root, "nodes.admin"), &ret_state->admin);
+		ret_state->times = json_incref(json_object_get(root, "times"));
+		return 0;
+	}
+	return error_set(err, ERROR_CORRUPT, "'phase' is '%.32s'", phase);
+}
+
+void local_state_free(struct local_state *state)
+{
+	json_decref(state->times);
+	*state = (struct local_state){0};
+}
+
+char *environment_path(const struct local_environment *environment, const char *format, ...)
+{
+	struct buffer text = {0};
+	buffer_printf(&text, "%s/", environment->directory);
+	va_list arguments;
+	va_start(arguments, format);
+	buffer_vprintf(&text, format, arguments);
+	va_end(arguments);
+	return buffer_take(&text);
+}
+
+char *environment_node_directory(const struct local_environment *environment, const char *node)
+{
+	return environment_path(environment, "nodes/%s", node);
+}
+
+static int read_state(struct local_environment *environment, bool change, struct error *err)
+{
+	FREE_CLEANUP char *path = environment_path(environment, "state.json");
+	BUFFER_CLEANUP struct buffer text = {0};
+	if (!file_exists(path))
+		return 0;
+	if (file_read(path, LOCAL_STATE_BYTES_MAX, &text, err) < 0)
+		return -1;
+	if (local_state_parse(text.data ? text.data : "", text.length, &environment->state, err) == 0)
+		return 0;
+	if (!change)
+		return error_wrap(err, "%s is damaged ('kamaji local down' or 'up' mends it)", path);
+	FREE_CLEANUP char *aside = environment_path(environment, "state.json.damaged");
+	environment->state = (struct local_state){.phase = LOCAL_STARTING};
+	return rename(path, aside) < 0 ? error_set_errno(err, errno, "set %s aside", path) : 0;
+}
+
+static int take_lock(struct local_environment *environment, struct error *err)
+{
+	if (file_make_directories(environment->directory, 0700, err) < 0)
+		return -1;
+	FREE_CLEANUP char *path = environment_path(environment, "lock");
+	environment->lock = file_lock(path, false, err);
+	if (environment->lock >= 0)
+		return 0;
+	if (err->class == ERROR_EXISTS)
+		return error_set(err, ERROR_EXISTS, "another command is changing the environment '%s'; try again when it has ended",
+				 environment->names.name);
+	return -1;
+}
+
+int environment_open(const char *root, const char *name, bool change, struct local_environment *ret_environment, struct error *err)
+{
+	struct local_environment *environment = ret_environment;
+	*environment = (struct local_environment){.lock = -1};
+	if (local_names_make(name, &environment->names, err) < 0)
+		return -1;
+	if (root[0] != '/')
+		return error_set(err, ERROR_INVALID, "--state-dir must be an absolute path, not '%s'", root);
+	environment->root = string_dup(root);
+	environment->directory = string_printf("%s/%s", root, name);
+	/* containerd's socket lies below and a socket's path is short. */
+	if (strlen(environment->directory) > LOCAL_DIRECTORY_MAX) {
+		error_set(err, ERROR_INVALID, "the state folder %s is longer than %d characters; choose a shorter --state-dir or --name",
+			  environment->directory, LOCAL_DIRECTORY_MAX);
+		goto failed;
+	}
+	if (host_facts_read(&environment->facts, err) < 0 || (change && take_lock(environment, err) < 0) ||
+	    read_state(environment, change, err) < 0)
+		goto failed;
+	return 0;
+failed:
+	environment_close(environment);
+	return -1;
+}
+
+void environment_close(struct local_environment *environment)
+{
+	free(environment->root);
+	free(environment->directory);
+	local_state_free(&environment->state);
+	if (environment->lock >= 0)
+		close(environment->lock);
+	environment->root = environment->directory = NULL;
+	environment->lock = -1;
+}
+
+int environment_save(struct local_environment *environment, struct error *err)
+{
+	FREE_CLEANUP char *path = environment_path(environment, "state.json");
+	FREE_CLEANUP char *text = local_state_write(&environment->state);
+	return file_write_atomic(path, text, strlen(text), 0600, err);
+}
+
+int environment_plan(struct local_environment *environment, struct error *err)
+{
+	LOCAL_INDEX_CLEANUP struct local_index index;
+	struct local_cidr block;
+	if (local_index_open(environment->root, false, &index, err) < 0)
+		return -1;
+	if (!local_index_block(&index, environment->names.name, &block))
+		return error_set(err, ERROR_NOT_FOUND, "there is no environment '%s' in %s", environment->names.name, environment->root);
+	return local_address_plan_make(block, &environment->plan, err);
+}
+
+static int remove_links(struct local_environment *environment, struct error *err)
+{
+	FREE_CLEANUP char *path = environment_path(environment, "nodes");
+	DIR *nodes = opendir(path);
+	int result = 0;
+	for (struct dirent *entry; nodes && result == 0 && (entry = readdir(nodes));) {
+		struct local_node_names node;
+		struct error unfit;
+		if (entry->d_name[0] != '.' && local_node_names_make(environment->names.name, entry->d_name, &node, &unfit) == 0)
+			result = host_network_detach(&node, err);
+	}
+	if (nodes)
+		closedir(nodes);
+	return result < 0 ? -1 : host_network_remove(&environment->names, err);
+}
+
+int environment_sweep(struct local_environment *environment, uint64_t grace_ms, struct error *err)
+{
+	const char *cgroup = environment->names.cgroup;
+	if (node_identity_end(&environment->state.admin, grace_ms, err) < 0)
+		return -1;
+	/* Whoever is still in the environment's cgroups belongs to an earlier attempt whose record was lost. */
+	if (host_cgroup_kill(&environment->facts.cgroup, cgroup, KILL_TIMEOUT_MS, err) < 0 ||
+	    host_cgroup_remove(&environment->facts.cgroup, cgroup, err) < 0)
+		return -1;
+	return remove_links(environment, err);
+}
+
+/* Mounts in our own namespace below the environment's folder. There never are any unless somebody made them by hand. */
+static void find_mounts(const struct local_environment *environment, struct string_list *found)
+{
+	BUFFER_CLEANUP struct buffer text = {0};
+	struct error err;
+	FREE_CLEANUP char *prefix = string_printf(" %s/", environment->directory);
+	if (file_read("/proc/self/mounts", MOUNTS_BYTES_MAX, &text, &err) < 0)
+		return;
+	for (const char *at = text.data; (at = strstr(at, prefix)); at++)
+		string_list_printf(found, "mount%.*s", (int)(1 + strcspn(at + 1, " ")), at);
+}
+
+static void find_namespace(const struct node_identity *identity, struct string_list *found)
+{
+	DIR *proc = identity->pid_namespace ? opendir("/proc") : NULL;
+	for (struct dirent *entry; proc && (entry = readdir(proc));) {
+		char path[320];
+		struct stat st;
+		if (entry->d_name[0] < '1' || entry->d_name[0] > '9')
+			continue;
+		snprintf(path, sizeof(path), "/proc/%s/ns/pid", entry->d_name);
+		if (stat(path, &st) == 0 && st.st_ino == identity->pid_namespace)
+			string_list_printf(found, "process %s in the node's PID namespace", entry->d_name);
+	}
+	if (proc)
+		closedir(proc);
+}
+
+void environment_leftovers(const struct local_environment *environment, struct string_list *found)
+{
+	const struct host_cgroup *cgroup = &environment->facts.cgroup;
+	unsigned processes = host_cgroup_count(cgroup, environment->names.cgroup);
+	if (processes)
+		string_list_printf(found, "%u processes in cgroup %s", processes, environment->names.cgroup);
+	if (host_cgroup_exists(cgroup, environment->names.cgroup))
+		string_list_printf(found, "cgroup %s", environment->names.cgroup);
+	find_namespace(&environment->state.admin, found);
+	find_mounts(environment, found);
+	struct local_node_names node;
+	struct error err;
+	if (local_node_names_make(environment->names.name, "admin", &node, &err) == 0 && host_network_has_link(node.host_link))
+		string_list_printf(found, "interface %s", node.host_link);
+	host_network_leftovers(&environment->names, found);
+}

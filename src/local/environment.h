@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One environment: its name, its folder and what is recorded there.
+ *
+ *   ROOT/index.json           shared by all environments of this folder (local_index.h)
+ *   ROOT/NAME/lock            held by the command that changes the environment
+ *   ROOT/NAME/state.json      phase and the identity of running nodes; written before a node runs, so no crash loses one
+ *   ROOT/NAME/pki/            local_pki.h
+ *   ROOT/NAME/nodes/NODE/     configuration, log/, var/ (etcd, containerd, kubelet), control socket
+ *   ROOT/NAME/kubeconfig      of the admin cluster, for people; tenants/NAMESPACE/NAME.kubeconfig of tenants
+ *
+ * Nothing of an environment is outside this folder except what the kernel holds for it (processes, mounts in the node's namespace,
+ * cgroups, interfaces, firewall table) and the settings of host_settings.h; `down` ends all of that and leaves the folder.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "base/strings.h"
+#include "local/host_facts.h"
+#include "local/local_address.h"
+#include "local/local_names.h"
+#include "local/node_start.h"
+
+#define LOCAL_STATE_ROOT "/var/lib/kamaji/local"
+#define LOCAL_DEFAULT_NAME "kamaji"
+
+enum { LOCAL_STATE_BYTES_MAX = 1024 * 1024, LOCAL_STATE_VERSION = 1, LOCAL_DIRECTORY_MAX = 70 };
+
+enum local_phase { LOCAL_ABSENT, LOCAL_STARTING, LOCAL_UP, LOCAL_STOPPING, LOCAL_DOWN };
+
+struct local_state {
+	enum local_phase phase;
+	struct node_identity admin;
+	bool audit;
+	json_t *times; /* of the last `up`, progress_times(); NULL when none */
+};
+
+struct local_environment {
+	struct local_names names;
+	char *root, *directory;
+	struct local_address_plan plan; /* valid after environment_plan() */
+	struct local_state state;
+	struct host_facts facts;
+	int lock; /* -1: opened for looking */
+};
+
+/* JSON text of a state and back. A damaged text is ERROR_CORRUPT. */
+char *local_state_write(const struct local_state *state);
+int local_state_parse(const char *text, size_t length, struct local_state *ret_state, struct error *err);
+void local_state_free(struct local_state *state);
+const char *local_phase_name(enum local_phase phase);
+
+/*
+ * change: makes the folder and takes the lock (ERROR_EXISTS when another command has it); a damaged state file is then set aside as
+ * state.json.damaged and the kernel's own records (cgroups, interfaces) are relied on. Without change, nothing is written and an
+ * environment that was never made has the phase LOCAL_ABSENT.
+ */
+int environment_open(const char *root, const char *name, bool change, struct local_environment *ret_environment, struct error *err);
+void environment_close(struct local_environment *environment);
+#define ENVIRONMENT_CLEANUP __attribute__((cleanup(environment_close)))
+int environment_save(struct local_environment *environment, struct error *err);
+/* Reads the block of addresses from the index. ERROR_NOT_FOUND when it has none. */
+int environment_plan(struct local_environment *environment, struct error *err);
+
+/* Paths; free(). */
+char *environment_path(const struct local_environment *environment, const char *format, ...) __attribute__((format(printf, 2, 3)));
+char *environment_node_directory(const struct local_environment *environment, const char *node);
+
+/*
+ * Ends every process of the environment and removes its cgroups, interfaces, routes and firewall table, whatever state an earlier command
+ * left it in. Known by identity, cgroup and name only, never by what a process is called. Keeps files. grace_ms: for an orderly end.
+ */
+int environment_sweep(struct local_environment *environment, uint64_t grace_ms, struct error *err);
+/* Names everything that environment_sweep() would have to remove. Empty after `down`. */
+void environment_leftovers(const struct local_environment *environment, struct string_list *found);
