@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The front door. Every target does its own set-up; `make` alone says what there is.
 
-NAME ?= default
+NAME ?= kamaji
 TIME ?= 60
 BUILD := build
 KAMAJI := $(BUILD)/src/cmd/kamaji
