@@ -12,7 +12,9 @@ enum {
 	HTTP_MAXIMUM_HEADER_FIELDS = 200,
 };
 
-/* A header field to send. HTTP/2 wants lower-case names. Sensitive values are never put into a compression table and are zeroed after use. */
+/*
+ * A header field to send. HTTP/2 wants lower-case names. Sensitive values are never put into a compression table and are zeroed after use.
+ */
 struct http_header {
 	const char *name, *value;
 	bool sensitive;
@@ -30,4 +32,6 @@ const char *http_headers_get(const struct http_headers *headers, const char *nam
 bool http_headers_next(const struct http_headers *headers, size_t *position, const char **name, const char **value);
 /* False when a limit above is reached or a NUL is inside; nothing is added then. The name is lower-cased. */
 bool http_headers_add(struct http_headers *headers, const char *name, size_t name_length, const char *value, size_t value_length);
+/* Replaces what `to` holds. */
+void http_headers_copy(struct http_headers *to, const struct http_headers *from);
 void http_headers_free(struct http_headers *headers);

@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "net/http2_connection.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/strings.h"
+#include "net/http2_internal.h"
+
+static void pump(struct http2_connection *connection);
+
+/* The first cause counts. */
+static void end_with(struct http2_connection *connection, const struct error *err)
+{
+	if (connection->ended)
+		return;
+	connection->ended = true;
+	if (err != NULL)
+		connection->error = *err;
+}
+
+static uint64_t next_due(const struct http2_connection *connection)
+{
+	const struct http2_options *options = &connection->options;
+	uint64_t due = UINT64_MAX, idle;
+
+	if (options->ping_idle_ms > 0)
+		due = connection->ping_sent_ms ? connection->ping_sent_ms + options->ping_answer_ms
+					       : connection->last_read_ms + options->ping_idle_ms;
+	if (options->idle_close_ms > 0 && connection->stream_count == 0 && !connection->draining) {
+		idle = connection->idle_since_ms + options->idle_close_ms;
+		due = idle < due ? idle : due;
+	}
+	return due;
+}
+
+/* The timer only ever moves earlier here; when it fires too early it is set again. So reading costs no timer call. */
+static void rearm(struct http2_connection *connection)
+{
+	uint64_t due = next_due(connection);
+
+	if (connection->ended || due >= connection->armed_ms)
+		return;
+	connection->armed_ms = due;
+	loop_timer_arm(connection->timer, clock_until(due) + 1);
+}
+
+void http2_connection_kick(struct http2_connection *connection)
+{
+	if (connection->pumping) {
+		connection->again = true;
+		return;
+	}
+	if (connection->kicked)
+		return;
+	connection->kicked = true;
+	connection->armed_ms = 0;
+	loop_timer_arm(connection->timer, 0);
+}
+
+static void keep_alive(struct http2_connection *connection)
+{
+	const struct http2_options *options = &connection->options;
+	uint64_t now = clock_monotonic_ms();
+	struct error err;
+
+	if (options->ping_idle_ms > 0 && connection->ping_sent_ms != 0 && now >= connection->ping_sent_ms + options->ping_answer_ms) {
+		error_set(&err, ERROR_TRANSIENT, "connection to %s is silent: no answer to PING within %u ms", connection->peer,
+		          options->ping_answer_ms);
+		end_with(connection, &err);
+		return;
+	}
+	if (options->ping_idle_ms > 0 && connection->ping_sent_ms == 0 && now >= connection->last_read_ms + options->ping_idle_ms) {
+		connection->ping_sent_ms = now;
+		(void)nghttp2_submit_ping(connection->session, NGHTTP2_FLAG_NONE, NULL);
+	}
+	if (options->idle_close_ms > 0 && connection->stream_count == 0 && now >= connection->idle_since_ms + options->idle_close_ms)
+		http2_connection_drain(connection);
+}
+
+static void on_timer(void *argument)
+{
+	struct http2_connection *connection = argument;
+
+	connection->kicked = false;
+	connection->armed_ms = UINT64_MAX;
+	if (!connection->ended)
+		keep_alive(connection);
+	pump(connection);
+}
+
+static void on_ready(int descriptor, unsigned events, void *argument)
+{
+	pump(argument);
+}
+
+struct http2_connection *http2_connection_new(const struct http2_options *options, struct transport *transport,
+                                              const struct http2_connection_events *events, void *argument)
+{
+	struct http2_connection *connection = calloc(1, sizeof(*connection));
+
+	if (connection == NULL)
+		abort();
+	connection->options = *options;
+	if (connection->options.maximum_streams == 0)
+		connection->options.maximum_streams = HTTP2_MAXIMUM_STREAMS;
+	connection->peer = string_dup(options->peer);
+	connection->events = events;
+	connection->argument = argument;
+	connection->transport = transport;
+	connection->last_read_ms = connection->idle_since_ms = clock_monotonic_ms();
+	connection->session = http2_session_new(connection);
+	connection->timer = loop_timer_new(options->loop, on_timer, connection);
+	connection->watch = loop_watch_new(options->loop, transport_descriptor(transport), on_ready, connection);
+	loop_watch_set(connection->watch, LOOP_READ);
+	http2_connection_kick(connection);
+	return connection;
+}
+
+void http2_connection_free(struct http2_connection *connection)
+{
+	if (connection == NULL)
+		return;
+	if (connection->pumping) {
+		for (struct http2_stream *stream = connection->streams; stream != NULL; stream = stream->next)
+			stream->events = NULL;
+		connection->ended = connection->concluded = connection->free_wanted = true;
+		return;
+	}
+	while (connection->streams != NULL)
+		http2_stream_free(connection->streams);
+	nghttp2_session_del(connection->session);
+	loop_watch_free(connection->watch);
+	loop_timer_free(connection->timer);
+	transport_free(connection->transport);
+	buffer_free_secret(&connection->output);
+	free(connection->queue);
+	free(connection->peer);
+	free(connection);
+}
+
+void http2_connection_drain(struct http2_connection *connection)
+{
+	connection->draining = true;
+	if (connection->stream_count == 0 && !connection->terminated && !connection->ended) {
+		connection->terminated = true;
+		(void)nghttp2_session_terminate_session(connection->session, NGHTTP2_NO_ERROR);
+	}
+	http2_connection_kick(connection);
+}
+
+unsigned http2_connection_room(const struct http2_connection *connection)
+{
+	unsigned limit = connection->options.maximum_streams;
+	uint32_t allowed;
+
+	if (connection->ended || connection->draining || connection->goaway ||
+	    nghttp2_session_check_request_allowed(connection->session) == 0)
+		return 0;
+	allowed = nghttp2_session_get_remote_settings(connection->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+	if (allowed < limit)
+		limit = allowed;
+	return connection->stream_count < limit ? limit - connection->stream_count : 0;
+}
+
+unsigned http2_connection_streams(const struct http2_connection *connection)
+{
+	return connection->stream_count;
+}
+
+static void dispatch_data(struct http2_connection *connection, struct http2_stream *stream, const struct http2_event *event)
+{
+	if (!connection->ended)
+		(void)nghttp2_session_consume_connection(connection->session, event->length);
+	if (stream->events != NULL && stream->events->on_data != NULL)
+		stream->events->on_data(stream, event->bytes, event->length, stream->argument);
+	else
+		http2_stream_consume(stream, event->length);
+}
+
+static void dispatch_close(struct http2_connection *connection, struct http2_stream *stream, uint32_t code)
+{
+	struct error err = { 0 };
+	bool unprocessed = code == NGHTTP2_REFUSED_STREAM;
+
+	if (code == NGHTTP2_NO_ERROR && stream->finished) {
+		http2_stream_conclude(stream, NULL, false);
+		return;
+	}
+	if (stream->header_overflow)
+		error_set(&err, ERROR_EXHAUSTED, "%s sent a header of more than %d bytes or %d fields", connection->peer, HTTP_MAXIMUM_HEADER_BYTES,
+		          HTTP_MAXIMUM_HEADER_FIELDS);
+	else if (stream->reset_by_peer)
+		error_set(&err, ERROR_TRANSIENT, "stream reset by %s: %s", connection->peer, nghttp2_http2_strerror(code));
+	else if (unprocessed)
+		error_set(&err, ERROR_TRANSIENT, "%s is going away and did not take the request", connection->peer);
+	else
+		error_set(&err, ERROR_TRANSIENT, "malformed answer of %s: %s%s%s", connection->peer, nghttp2_http2_strerror(code),
+		          connection->diagnosis[0] ? ": " : "", connection->diagnosis);
+	http2_stream_conclude(stream, &err, unprocessed);
+}
+
+static void dispatch_event(struct http2_connection *connection, const struct http2_event *event)
+{
+	struct http2_stream *stream = event->stream;
+	const struct http2_stream_events *events = stream->events;
+
+	switch (event->type) {
+	case HTTP2_EVENT_OPEN:
+		if (connection->events->on_stream != NULL)
+			connection->events->on_stream(connection, stream, connection->argument);
+		if (stream->events == NULL)
+			http2_stream_cancel(stream, HTTP2_REFUSED_STREAM);
+		else if (stream->events->on_headers != NULL)
+			stream->events->on_headers(stream, &stream->headers, stream->argument);
+		break;
+	case HTTP2_EVENT_HEADERS:
+		if (events != NULL && events->on_headers != NULL)
+			events->on_headers(stream, &stream->headers, stream->argument);
+		break;
+	case HTTP2_EVENT_DATA:
+		dispatch_data(connection, stream, event);
+		break;
+	case HTTP2_EVENT_FINISH:
+		if (events != NULL && events->on_finish != NULL)
+			events->on_finish(stream, &stream->trailers, stream->argument);
+		break;
+	case HTTP2_EVENT_CLOSE:
+		dispatch_close(connection, stream, event->code);
+		break;
+	}
+}
+
+static void dispatch(struct http2_connection *connection)
+{
+	for (unsigned i = 0; i < connection->queue_length; i++) {
+		struct http2_event event = connection->queue[i];
+
+		dispatch_event(connection, &event);
+	}
+	connection->queue_length = 0;
+	if (connection->room_changed && !connection->ended) {
+		connection->room_changed = false;
+		if (connection->draining)
+			http2_connection_drain(connection);
+		else if (connection->events->on_room != NULL)
+			connection->events->on_room(connection, connection->argument);
+	}
+}
+
+/* Returns the number of bytes read; 0 when there is nothing now. */
+static size_t receive(struct http2_connection *connection)
+{
+	uint8_t chunk[HTTP2_READ_CHUNK];
+	struct error err = { 0 };
+	size_t got = 0;
+	ssize_t taken;
+
+	switch (transport_read(connection->transport, chunk, sizeof(chunk), &got, &err)) {
+	case TRANSPORT_DONE:
+		break;
+	case TRANSPORT_CLOSED:
+		error_set(&err, ERROR_TRANSIENT, "connection closed by %s%s%s", connection->peer, connection->diagnosis[0] ? ": " : "",
+		          connection->diagnosis);
+		connection->orderly = connection->stream_count == 0;
+		end_with(connection, &err);
+		return 0;
+	case TRANSPORT_FAILED:
+		end_with(connection, &err);
+		return 0;
+	default:
+		return 0;
+	}
+	connection->last_read_ms = clock_monotonic_ms();
+	connection->ping_sent_ms = 0;
+	taken = nghttp2_session_mem_recv(connection->session, chunk, got);
+	if (taken < 0) {
+		error_set(&err, ERROR_TRANSIENT, "HTTP/2 with %s: %s%s%s", connection->peer, nghttp2_strerror((int)taken),
+		          connection->diagnosis[0] ? ": " : "", connection->diagnosis);
+		end_with(connection, &err);
+	}
+	dispatch(connection); /* also what came before a failure; events point into chunk */
+	return got;
+}
+
+/* Serialises what nghttp2 wants to say, at most about one TLS record at a time. */
+static void gather(struct http2_connection *connection)
+{
+	const uint8_t *bytes;
+	struct error err;
+	ssize_t length;
+
+	(void)buffer_reserve(&connection->output, 2 * HTTP2_READ_CHUNK);
+	while (connection->output.length < HTTP2_READ_CHUNK) {
+		length = nghttp2_session_mem_send(connection->session, &bytes);
+		if (length == 0)
+			return;
+		if (length < 0) {
+			error_set(&err, ERROR_TRANSIENT, "HTTP/2 with %s: %s", connection->peer, nghttp2_strerror((int)length));
+			end_with(connection, &err);
+			return;
+		}
+		(void)buffer_append(&connection->output, bytes, (size_t)length);
+	}
+}
+
+/* A peer that refuses us says why before it closes: prefer its alert to our broken pipe. */
+static void last_words(struct http2_connection *connection)
+{
+	uint8_t chunk[1024];
+	struct error err;
+	size_t got;
+
+	if (connection->error.class == ERROR_TRANSIENT &&
+	    transport_read(connection->transport, chunk, sizeof(chunk), &got, &err) == TRANSPORT_FAILED && err.class == ERROR_FORBIDDEN)
+		connection->error = err;
+}
+
+static void transmit(struct http2_connection *connection)
+{
+	struct error err = { 0 };
+	size_t written;
+
+	for (;;) {
+		if (connection->output.length == 0 && nghttp2_session_want_write(connection->session))
+			gather(connection);
+		if (connection->output.length == 0) {
+			buffer_free_secret(&connection->output);
+			return;
+		}
+		switch (transport_write(connection->transport, connection->output.data, connection->output.length, &written, &err)) {
+		case TRANSPORT_DONE:
+			buffer_consume(&connection->output, written);
+			break;
+		case TRANSPORT_FAILED:
+			end_with(connection, &err);
+			last_words(connection);
+			return;
+		default:
+			return;
+		}
+	}
+}
+
+static void conclude(struct http2_connection *connection)
+{
+	const struct error *cause = connection->error.class == ERROR_NONE || connection->orderly ? NULL : &connection->error;
+	struct error lost;
+
+	connection->concluded = true;
+	loop_watch_set(connection->watch, 0);
+	error_set(&lost, ERROR_TRANSIENT, "connection to %s was closed", connection->peer);
+	dispatch(connection);
+	while (connection->streams != NULL && !connection->free_wanted) {
+		struct http2_stream *stream = connection->streams;
+
+		http2_stream_conclude(stream, cause != NULL ? cause : &lost, !stream->header_sent);
+	}
+	if (!connection->free_wanted)
+		connection->events->on_closed(connection, cause, connection->argument);
+}
+
+/* Read, dispatch, write, and again while there is something to do, within the budget of one turn. */
+static void pump(struct http2_connection *connection)
+{
+	size_t got, total = 0;
+
+	if (connection->pumping || connection->concluded)
+		return;
+	connection->pumping = true;
+	do {
+		connection->again = false;
+		got = connection->ended ? 0 : receive(connection);
+		total += got;
+		if (!connection->ended)
+			transmit(connection);
+		dispatch(connection);
+		if (!connection->ended && connection->output.length == 0 && !nghttp2_session_want_read(connection->session) &&
+		    !nghttp2_session_want_write(connection->session)) {
+			struct error err = { 0 };
+
+			if (connection->goaway_code != NGHTTP2_NO_ERROR || (connection->diagnosis[0] && !connection->terminated))
+				error_set(&err, ERROR_TRANSIENT, "HTTP/2 with %s: %s", connection->peer, connection->diagnosis);
+			end_with(connection, &err);
+		}
+	} while (!connection->ended && (connection->again || got > 0) && total < HTTP2_PUMP_BUDGET);
+	if (connection->ended && !connection->concluded)
+		conclude(connection);
+	free(connection->queue);
+	connection->queue = NULL;
+	connection->queue_length = connection->queue_capacity = 0;
+	connection->pumping = false;
+	if (connection->free_wanted) {
+		http2_connection_free(connection);
+		return;
+	}
+	if (connection->ended)
+		return;
+	loop_watch_set(connection->watch, LOOP_READ | (connection->output.length > 0 ? LOOP_WRITE : 0u));
+	if (total >= HTTP2_PUMP_BUDGET || connection->again)
+		http2_connection_kick(connection);
+	rearm(connection);
+}
