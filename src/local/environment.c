@@ -6,7 +6,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "io/file.h"
@@ -204,12 +203,13 @@ static void find_namespace(const struct node_identity *identity, struct string_l
 {
 	DIR *proc = identity->pid_namespace ? opendir("/proc") : NULL;
 	for (struct dirent *entry; proc && (entry = readdir(proc));) {
-		char path[320];
-		struct stat st;
-		if (entry->d_name[0] < '1' || entry->d_name[0] > '9')
+		struct node_identity one;
+		struct error err;
+		int64_t pid;
+		if (string_to_integer(entry->d_name, 1, INT32_MAX, "process", &pid, &err) < 0)
 			continue;
-		snprintf(path, sizeof(path), "/proc/%s/ns/pid", entry->d_name);
-		if (stat(path, &st) == 0 && st.st_ino == identity->pid_namespace)
+		/* Fails for one that has ended and only waits for its parent to take notice. */
+		if (node_identity_read((pid_t)pid, &one, &err) == 0 && one.pid_namespace == identity->pid_namespace)
 			string_list_printf(found, "process %s in the node's PID namespace", entry->d_name);
 	}
 	if (proc)

@@ -15,7 +15,7 @@
 #include "io/cancel.h"
 #include "io/file.h"
 
-enum { CGROUP_PATH_MAX = 1024, CGROUP_TEXT_MAX = 1024 * 1024, CGROUP_DEPTH_MAX = 16, KILL_STEP_MS = 20 };
+enum { CGROUP_PATH_MAX = 1024, CGROUP_FILE_MAX = 1088, CGROUP_TEXT_MAX = 1024 * 1024, CGROUP_DEPTH_MAX = 16, KILL_STEP_MS = 20 };
 
 /* Controllers that a kubelet asks for; handed down on version 2 where the machine has them. */
 static const char *const delegated[] = {"cpuset", "cpu", "io", "memory", "hugetlb", "pids"};
@@ -50,7 +50,7 @@ static int copy_setting(const char *parent, const char *child, const char *file,
 
 static int delegate_controllers(const struct host_cgroup *cgroup, const char *folder, struct error *err)
 {
-	char path[CGROUP_PATH_MAX];
+	char path[CGROUP_FILE_MAX];
 	snprintf(path, sizeof(path), "%s/cgroup.subtree_control", folder);
 	for (size_t i = 0; i < ARRAY_LENGTH(delegated); i++) {
 		char word[32];
@@ -116,7 +116,7 @@ int host_cgroup_enter(const struct host_cgroup *cgroup, const char *path, pid_t 
 /* Processes of one cgroup; with a signal, they get it. */
 static unsigned signal_one(const char *folder, int number)
 {
-	char path[CGROUP_PATH_MAX];
+	char path[CGROUP_FILE_MAX];
 	struct error err;
 	unsigned count = 0;
 	BUFFER_CLEANUP struct buffer text = {0};

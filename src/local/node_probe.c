@@ -2,6 +2,7 @@
 #include "local/node_probe.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -10,16 +11,13 @@
 #include <unistd.h>
 
 #include "base/strings.h"
+#include "io/file.h"
 #include "io/process.h"
 
 static bool try_connect(int family, const void *address, socklen_t length)
 {
-	int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return false;
-	bool connected = connect(fd, address, length) == 0;
-	close(fd);
-	return connected;
+	DESCRIPTOR_CLEANUP int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	return fd >= 0 && connect(fd, address, length) == 0;
 }
 
 static bool connect_unix(const char *path)
@@ -40,20 +38,17 @@ static bool connect_tcp(const char *target)
 	if (string_split_host_port(target, "probe target", &host, &port, &err) < 0 || inet_pton(AF_INET, host, &address.sin_addr) != 1)
 		return false;
 	address.sin_port = htons(port);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return false;
-	bool connected = connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0;
-	close(fd);
-	return connected;
+	return try_connect(AF_INET, &address, sizeof(address));
 }
 
 static void begin_exec(struct node_probe *probe, const struct node_process *process)
 {
 	static const char *const environment[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", NULL};
+	DESCRIPTOR_CLEANUP int quiet = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	struct process_options options = {
 		.arguments = (const char *const *)process->probe_argv,
 		.environment = environment,
+		.output_descriptor = quiet,
 	};
 	struct error err;
 	probe->state = process_start(&options, &probe->child, &err) == 0 ? NODE_PROBE_RUNNING : NODE_PROBE_FAILED;

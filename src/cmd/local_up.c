@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "cmd/local.h"
+#include "io/signals.h"
+#include "io/thread.h"
+#include "local/component_place.h"
+#include "local/environment.h"
+#include "local/environment_up.h"
+
+static const char about[] =
+	"Usage: kamaji local up [OPTIONS]\n\n"
+	"Starts a Kubernetes admin cluster on this machine (one node in Linux namespaces of its own) with Kamaji in it, or repairs what an\n"
+	"earlier, perhaps interrupted, run left. Needs root. Upstream programs are taken from --components-from, the official downloads or a\n"
+	"build from pinned Go modules, in this order, once. For testing and learning, not for production.";
+
+static const char examples[] =
+	"Examples:\n"
+	"  kamaji local up                         an admin cluster with the operator\n"
+	"  kamaji local up --sample-tenant         and one tenant cluster to try\n"
+	"  kamaji local up --name second           another environment beside the first\n\n"
+	"Exit codes: 0 running, 1 failed or interrupted (run it again to continue), 2 wrong command line.\n";
+
+/* Turns SIGINT and SIGTERM into a cancellation. */
+struct watcher {
+	struct cancel *cancel;
+	atomic_bool over;
+	atomic_int number;
+};
+
+static void *watch_signals(void *argument)
+{
+	struct watcher *watcher = argument;
+	while (!atomic_load(&watcher->over)) {
+		int number = signals_wait(200);
+		if (number != SIGINT && number != SIGTERM)
+			continue;
+		atomic_store(&watcher->number, number);
+		cancel_trigger(watcher->cancel);
+	}
+	return NULL;
+}
+
+static void print_times(struct progress *progress, const char *name)
+{
+	JSON_CLEANUP json_t *times = progress_times(progress);
+	printf("\nTime by phase (phases overlap):\n");
+	for (size_t i = 0; i < json_array_size(times); i++) {
+		const json_t *row = json_array_get(times, i);
+		double begin = json_real_value(json_object_get(row, "beginSeconds")), length = json_real_value(json_object_get(row, "seconds"));
+		printf("  %-18s %6.1f s   from %5.1f to %5.1f\n", json_string_or(row, "phase", ""), length, begin, begin + length);
+	}
+	printf("  %-18s %6.1f s\n\nEnvironment '%s' is up (for testing and learning, not for production).\n", "all",
+	       (double)progress_elapsed_ms(progress) / 1000.0, name);
+}
+
+static void print_next(const struct up_options *options, const struct up_result *result)
+{
+	bool other = !string_equal(options->name, LOCAL_DEFAULT_NAME);
+	const char *flag = other ? " --name " : "", *name = other ? options->name : "";
+	printf("\nAdmin cluster:\n  kubectl --kubeconfig %s get pods -A\n", result->kubeconfig);
+	if (result->sample_kubeconfig)
+		printf("Sample tenant:\n  kubectl --kubeconfig %s get ns\n", result->sample_kubeconfig);
+	printf("More:\n  kamaji local status%s%s\n  kamaji local down%s%s\n", flag, name, flag, name);
+}
+
+static int run_up(struct up_options *options, uint64_t timeout_ms, bool quiet)
+{
+	struct error err;
+	struct progress progress;
+	struct up_result result = {0};
+	pthread_t thread;
+	CANCEL_CLEANUP struct cancel *cancel = cancel_new(NULL, clock_monotonic_ms() + timeout_ms);
+	struct watcher watcher = {.cancel = cancel};
+	progress_init(&progress, stderr, quiet);
+	options->cancel = cancel;
+	options->progress = &progress;
+	if (thread_start(&thread, "signals", watch_signals, &watcher, &err) < 0)
+		return local_fail("up", &err);
+	int code = environment_up(options, &result, &err);
+	atomic_store(&watcher.over, true);
+	(void)pthread_join(thread, NULL);
+	if (code == 0) {
+		print_times(&progress, options->name);
+		print_next(options, &result);
+	} else if (atomic_load(&watcher.number)) {
+		fprintf(stderr, "kamaji local up: interrupted. Run it again to continue, or 'kamaji local down --name %s' to clear away.\n", options->name);
+	} else {
+		(void)local_fail("up", &err);
+		if (result.reasons.length)
+			fprintf(stderr, "  What was seen:\n%s", result.reasons.data);
+		fprintf(stderr, "  Logs are in %s/%s/nodes/admin/log; 'kamaji local doctor' checks the machine.\n", options->state_root, options->name);
+	}
+	up_result_free(&result);
+	return code == 0 ? EXIT_CODE_OK : EXIT_CODE_FAILURE;
+}
+
+int cmd_local_up(int argc, char **argv)
+{
+	struct up_options options = {.name = LOCAL_DEFAULT_NAME, .state_root = LOCAL_STATE_ROOT, .datastore = "etcd"};
+	uint64_t timeout_ms = 600000;
+	bool quiet = false;
+	const struct option_definition definitions[] = {
+		{.name = "name", .type = OPTION_STRING, .target = &options.name, .help = "name of the environment"},
+		{.name = "state-dir", .type = OPTION_STRING, .target = &options.state_root, .help = "folder that holds environments"},
+		{.name = "block", .type = OPTION_STRING, .target = &options.block, .help = "a /16 for nodes, pods and Services; chosen when not given"},
+		{.name = "sample-tenant", .type = OPTION_BOOLEAN, .target = &options.sample_tenant, .help = "make one tenant cluster and wait for it"},
+		{.name = "wait-timeout", .type = OPTION_DURATION, .target = &timeout_ms, .minimum = 1000, .maximum = 86400000, .help = "give up after this time"},
+		{.name = "components-from", .type = OPTION_STRING, .target = &options.components_from, .help = "folder with upstream programs, taken first"},
+		{.name = "no-download", .type = OPTION_BOOLEAN, .target = &options.no_download, .help = "do not try the official downloads"},
+		{.name = "no-build", .type = OPTION_BOOLEAN, .target = &options.no_build, .help = "do not build from Go modules"},
+		{.name = "datastore", .type = OPTION_CHOICE, .target = &options.datastore, .choices = "etcd", .help = "store of the tenants"},
+		{.name = "audit", .type = OPTION_BOOLEAN, .target = &options.audit, .help = "keep an audit log of the admin API server (stays on for this environment)"},
+		{.name = "without-operator", .type = OPTION_BOOLEAN, .target = &options.without_operator, .help = "the admin cluster alone, without Kamaji"},
+		{.name = "quiet", .type = OPTION_BOOLEAN, .target = &quiet, .help = "no progress"},
+		{0},
+	};
+	int code;
+	struct error err;
+	if (!local_parse(definitions, argc, argv, NULL, about, examples, &code))
+		return code;
+	FREE_CLEANUP char *program = component_place_self(&err);
+	if (!program)
+		return local_fail("up", &err);
+	options.program = program;
+	return run_up(&options, timeout_ms, quiet);
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "local/environment_down.h"
+
+#include <unistd.h>
+
+#include "io/file.h"
+#include "local/environment.h"
+#include "local/host_settings.h"
+#include "local/local_index.h"
+
+enum { STOP_GRACE_MS = 10000 };
+
+static int check_clean(const struct local_environment *environment, struct error *err)
+{
+	STRING_LIST_CLEANUP struct string_list found = {0};
+	environment_leftovers(environment, &found);
+	if (found.count == 0)
+		return 0;
+	FREE_CLEANUP char *text = string_list_join(&found, ", ");
+	return error_set(err, ERROR_SYSTEM, "these are left and could not be removed: %s", text);
+}
+
+static int update_index(struct local_environment *environment, bool purge, struct string_list *notes, struct error *err)
+{
+	LOCAL_INDEX_CLEANUP struct local_index index;
+	if (local_index_open(environment->root, true, &index, err) < 0)
+		return -1;
+	local_index_set_up(&index, environment->names.name, false);
+	if (purge)
+		local_index_remove(&index, environment->names.name);
+	if (!local_index_any_up(&index))
+		host_settings_restore(&index, notes);
+	return local_index_save(&index, err);
+}
+
+/* Nothing of it exists: neither a folder nor anything in the kernel. */
+static bool is_absent(const char *state_root, const char *name)
+{
+	struct error err;
+	STRING_LIST_CLEANUP struct string_list found = {0};
+	ENVIRONMENT_CLEANUP struct local_environment environment;
+	if (environment_open(state_root, name, false, &environment, &err) < 0)
+		return false;
+	environment_leftovers(&environment, &found);
+	return found.count == 0 && !file_exists(environment.directory);
+}
+
+int environment_down(const struct down_options *options, struct down_result *ret_result, struct error *err)
+{
+	ENVIRONMENT_CLEANUP struct local_environment environment = {.lock = -1};
+	*ret_result = (struct down_result){0};
+	if (geteuid() != 0)
+		return error_set(err, ERROR_FORBIDDEN, "'kamaji local down' ends processes and interfaces of root and needs root: run it with sudo");
+	if (is_absent(options->state_root, options->name)) {
+		ret_result->was_absent = true;
+		return 0;
+	}
+	if (environment_open(options->state_root, options->name, true, &environment, err) < 0)
+		return -1;
+	environment.state.phase = LOCAL_STOPPING;
+	if (environment_save(&environment, err) < 0 || environment_sweep(&environment, STOP_GRACE_MS, err) < 0 ||
+	    check_clean(&environment, err) < 0 || update_index(&environment, options->purge, &ret_result->notes, err) < 0)
+		return error_wrap(err, "environment '%s'", options->name);
+	environment.state.phase = LOCAL_DOWN;
+	environment.state.admin = (struct node_identity){0};
+	if (!options->purge)
+		return environment_save(&environment, err);
+	return file_remove_tree(environment.directory, err);
+}
+
+void down_result_free(struct down_result *result)
+{
+	string_list_free(&result->notes);
+}

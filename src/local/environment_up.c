@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "local/environment_up.h"
+
+#include <string.h>
+
+#include "io/file.h"
+#include "local/cluster_explain.h"
+#include "local/node_control.h"
+#include "local/up_internal.h"
+
+/* The admin's kubeconfig stands at the top of the folder, where people look for it. */
+static int publish_kubeconfig(struct up *up, struct error *err)
+{
+	FREE_CLEANUP char *from = string_printf("%s/admin.kubeconfig", up->pki);
+	BUFFER_SECRET_CLEANUP struct buffer text = {0};
+	if (file_read(from, LOCAL_STATE_BYTES_MAX, &text, err) < 0)
+		return -1;
+	return file_write_atomic(up->result->kubeconfig, text.data, text.length, 0600, err);
+}
+
+static int bring_up(struct up *up, struct error *err)
+{
+	up->environment.state.audit |= up->options->audit;
+	if (up_prepare(up, err) < 0 || publish_kubeconfig(up, err) < 0 || up_start_node(up, err) < 0)
+		return -1;
+	up->tool = (struct cluster_tool){.kubectl = up->programs.kubectl, .kubeconfig = up->result->kubeconfig, .cancel = up->options->cancel};
+	if (up_images_start(up, err) < 0 || up_install(up, err) < 0)
+		return -1;
+	if (up->options->sample_tenant && up_sample_tenant(up, err) < 0)
+		return -1;
+	return up_images_wait(up, false, err);
+}
+
+static void explain_failure(struct up *up)
+{
+	struct error err;
+	JSON_CLEANUP json_t *status = node_control_status(up->node_directory, &err);
+	if (status)
+		cluster_explain_node(status, up->node_directory, &up->result->reasons);
+}
+
+static void fail_open_phases(struct progress *progress)
+{
+	for (unsigned i = 0; i < progress->count; i++)
+		progress_fail(progress, i);
+}
+
+static int record_outcome(struct up *up, bool succeeded, struct error *err)
+{
+	if (!succeeded)
+		return 0; /* stays "starting": the next command knows that it has to look */
+	up->environment.state.phase = LOCAL_UP;
+	json_decref(up->environment.state.times);
+	up->environment.state.times = progress_times(up->options->progress);
+	return environment_save(&up->environment, err);
+}
+
+int environment_up(const struct up_options *options, struct up_result *ret_result, struct error *err)
+{
+	struct up up = {.options = options, .result = ret_result};
+	*ret_result = (struct up_result){0};
+	if (!string_equal(options->datastore, "etcd"))
+		return error_set(err, ERROR_INVALID, "--datastore must be etcd, not '%s'", options->datastore);
+	if (environment_open(options->state_root, options->name, true, &up.environment, err) < 0)
+		return -1;
+	up.pki = environment_path(&up.environment, "pki");
+	up.node_directory = environment_node_directory(&up.environment, "admin");
+	ret_result->kubeconfig = environment_path(&up.environment, "kubeconfig");
+	int result = bring_up(&up, err);
+	if (result < 0 && err->class != ERROR_CANCELLED)
+		explain_failure(&up);
+	if (result < 0)
+		cancel_trigger(options->cancel); /* the image thread need not go on */
+	up_images_join(&up);
+	fail_open_phases(options->progress);
+	progress_finish(options->progress);
+	struct error save_err;
+	if (record_outcome(&up, result == 0, &save_err) < 0 && result == 0) {
+		*err = save_err;
+		result = -1;
+	}
+	component_fetch_free(up.fetch);
+	component_lock_free(up.lock);
+	string_list_free(&up.proxy_environment);
+	free(up.pki);
+	free(up.node_directory);
+	free(up.cni_folder);
+	environment_close(&up.environment);
+	return result;
+}
+
+void up_result_free(struct up_result *result)
+{
+	free(result->kubeconfig);
+	free(result->sample_kubeconfig);
+	buffer_free(&result->reasons);
+	*result = (struct up_result){0};
+}

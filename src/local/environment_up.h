@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `kamaji local up`: brings an environment from whatever state it is in to running. Every step looks before it acts, so a second `up` finds
+ * everything done, and an `up` after a killed one takes over what runs and fits or clears it away.
+ *
+ *   checks -> components -> addresses, certificates -> network, cgroups, node
+ *       node's processes start ---------> kube-apiserver ready -> add-ons, CRDs, store's users -> operator -> (sample tenant)
+ *       containerd ready -> images ----------------------------------------^
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "io/cancel.h"
+#include "local/progress.h"
+
+struct up_options {
+	const char *name;
+	const char *state_root;
+	const char *program;         /* this program, absolute */
+	const char *block;           /* "10.77.0.0/16"; NULL: chosen */
+	const char *components_from; /* folder; NULL: none */
+	const char *datastore;       /* "etcd" */
+	bool no_download, no_build;
+	bool audit;
+	bool without_operator;       /* the admin cluster alone */
+	bool sample_tenant;
+	struct cancel *cancel;       /* deadline and interruption */
+	struct progress *progress;
+};
+
+struct up_result {
+	char *kubeconfig;        /* of the admin cluster */
+	char *sample_kubeconfig; /* of the sample tenant, NULL without */
+	struct buffer reasons;   /* when it failed: what a person should know, many lines */
+	bool was_running;        /* nothing had to be started */
+};
+
+int environment_up(const struct up_options *options, struct up_result *ret_result, struct error *err);
+void up_result_free(struct up_result *result);

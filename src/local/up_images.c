@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Images come in on a thread of their own, beside the start of the API server. */
+#include <errno.h>
+
+#include "io/thread.h"
+#include "local/up_internal.h"
+
+static void show_image(void *context, const char *title, size_t done, size_t total)
+{
+	struct up *up = context;
+	progress_note(up->options->progress, up->images.phase, "%s (%zu of %zu)", title, done + 1, total);
+}
+
+static void note_base_ready(void *context)
+{
+	struct up_images *images = &((struct up *)context)->images;
+	THREAD_LOCKED(&images->mutex);
+	images->base_ready = true;
+	pthread_cond_broadcast(&images->changed);
+}
+
+static int bring_images(struct up *up, struct error *err)
+{
+	FREE_CLEANUP char *socket = node_admin_containerd_socket(up->node_directory);
+	IMAGE_SET_CLEANUP struct image_set *set = image_set_new(up->fetch, NULL, up->options->program, err);
+	if (!set || up_wait_process(up, "containerd", err) < 0)
+		return -1;
+	const struct node_images_options options = {
+		.ctr = up->ctr,
+		.socket = socket,
+		.set = set,
+		.cancel = up->options->cancel,
+		.progress = show_image,
+		.base_ready = note_base_ready,
+		.context = up,
+	};
+	return node_images_bring(&options, &up->images.result, err);
+}
+
+static void *images_main(void *argument)
+{
+	struct up *up = argument;
+	struct up_images *images = &up->images;
+	struct error err = {0};
+	int result = bring_images(up, &err);
+	if (result == 0) {
+		FREE_CLEANUP char *outcome = string_printf("%u made here and imported, %u present, %u from the registry", images->result.imported,
+							   images->result.kept, images->result.pulled);
+		progress_end(up->options->progress, images->phase, outcome);
+	} else {
+		progress_fail(up->options->progress, images->phase);
+	}
+	THREAD_LOCKED(&images->mutex);
+	images->err = err;
+	images->failed = result < 0;
+	images->done = true;
+	pthread_cond_broadcast(&images->changed);
+	return NULL;
+}
+
+int up_images_start(struct up *up, struct error *err)
+{
+	struct up_images *images = &up->images;
+	pthread_mutex_init(&images->mutex, NULL);
+	thread_condition_init(&images->changed);
+	images->phase = progress_begin(up->options->progress, "images");
+	if (thread_start(&images->thread, "images", images_main, up, err) < 0)
+		return -1;
+	images->started = true;
+	return 0;
+}
+
+int up_images_wait(struct up *up, bool base, struct error *err)
+{
+	struct up_images *images = &up->images;
+	THREAD_LOCKED(&images->mutex);
+	/* The thread honours the deadline and ends by itself. */
+	while (!images->done && !(base && images->base_ready))
+		(void)thread_condition_wait(&images->changed, &images->mutex, UINT64_MAX);
+	if (images->failed) {
+		*err = images->err;
+		return error_wrap(err, "images");
+	}
+	return 0;
+}
+
+void up_images_join(struct up *up)
+{
+	if (up->images.started)
+		(void)pthread_join(up->images.thread, NULL);
+	up->images.started = false;
+}

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is put into the admin cluster: cluster DNS, storage, the operator from the manifests that every cluster uses, the DataStore. */
+#include <string.h>
+
+#include "base/base64.h"
+#include "base/secret.h"
+#include "io/file.h"
+#include "local/cluster_explain.h"
+#include "local/datastore_auth.h"
+#include "local/local_pki.h"
+#include "local/manifest.h"
+#include "local/up_internal.h"
+#include "pki/pem.h"
+
+#define OPERATOR_NAMESPACE "kamaji-system"
+#define OPERATOR_DEPLOYMENT "deployment/kamaji"
+#define SAMPLE_NAMESPACE "default"
+#define SAMPLE_NAME "sample"
+
+static int add_ons(struct up *up, const char *folder, struct error *err)
+{
+	FREE_CLEANUP char *node_resolv = NULL;
+	char dns[LOCAL_ADDRESS_TEXT_MAX];
+	BUFFER_CLEANUP struct buffer documents = {0}, resolv = {0};
+	if (file_exists("/etc/resolv.conf") && file_read("/etc/resolv.conf", MANIFEST_BYTES_MAX, &resolv, err) < 0)
+		return -1;
+	node_resolv = node_admin_resolv_conf(resolv.data ? resolv.data : "");
+	local_address_format(up->environment.plan.dns_service, dns);
+	const struct manifest_value values[] = {
+		{"COREDNS_IMAGE", IMAGE_COREDNS},
+		{"DNS_ADDRESS", dns},
+		/* The plugin refuses to start without a server to forward to. */
+		{"DNS_FORWARD", node_admin_has_nameserver(node_resolv) ? "forward . /etc/resolv.conf" : "# no name server outside"},
+		{"LOCAL_PATH_IMAGE", IMAGE_LOCAL_PATH},
+		{"VOLUME_HELPER_IMAGE", IMAGE_VOLUME_HELPER},
+		{NULL, NULL},
+	};
+	static const char *const files[] = {"local/access.yaml", "local/coredns.yaml", "local/storage.yaml"};
+	for (size_t i = 0; i < ARRAY_LENGTH(files); i++)
+		if (manifest_add(folder, files[i], values, &documents, err) < 0)
+			return -1;
+	return cluster_apply(&up->tool, documents.data, err);
+}
+
+/* base64 of a file, for a Secret; secret_free(). */
+static char *encode_file(const struct up *up, const char *file, struct error *err)
+{
+	FREE_CLEANUP char *path = string_printf("%s/%s", up->pki, file);
+	BUFFER_SECRET_CLEANUP struct buffer text = {0}, encoded = {0};
+	if (file_read(path, PEM_MAXIMUM_BYTES, &text, err) < 0)
+		return NULL;
+	base64_encode(text.data, text.length, &encoded);
+	return buffer_take(&encoded);
+}
+
+static int install_datastore(struct up *up, const char *folder, struct error *err)
+{
+	char node[LOCAL_ADDRESS_TEXT_MAX];
+	local_address_format(up->environment.plan.admin_node, node);
+	FREE_CLEANUP char *endpoint = string_printf("%s:%d", node, LOCAL_DATASTORE_PORT);
+	SECRET_CLEANUP char *ca = encode_file(up, "datastore-ca.crt", err);
+	SECRET_CLEANUP char *ca_key = ca ? encode_file(up, "datastore-ca.key", err) : NULL;
+	SECRET_CLEANUP char *root = ca_key ? encode_file(up, "datastore-root.crt", err) : NULL;
+	SECRET_CLEANUP char *root_key = root ? encode_file(up, "datastore-root.key", err) : NULL;
+	BUFFER_SECRET_CLEANUP struct buffer documents = {0};
+	if (!root_key)
+		return -1;
+	const struct manifest_value values[] = {
+		{"DATASTORE_CA", ca},           {"DATASTORE_CA_KEY", ca_key},       {"DATASTORE_ROOT", root},
+		{"DATASTORE_ROOT_KEY", root_key}, {"DATASTORE_ENDPOINT", endpoint}, {NULL, NULL},
+	};
+	if (manifest_add(folder, "local/datastore.yaml", values, &documents, err) < 0)
+		return -1;
+	return cluster_apply(&up->tool, documents.data, err);
+}
+
+static int enable_store_users(struct up *up, struct error *err)
+{
+	char node[LOCAL_ADDRESS_TEXT_MAX];
+	local_address_format(up->environment.plan.admin_node, node);
+	FREE_CLEANUP char *endpoint = string_printf("https://%s:%d", node, LOCAL_DATASTORE_PORT);
+	const struct datastore_auth_options options = {
+		.etcdctl = up->etcdctl, .endpoint = endpoint, .pki = up->pki, .cancel = up->options->cancel};
+	if (up_wait_process(up, "datastore", err) < 0)
+		return -1;
+	return datastore_auth_ensure(&options, err);
+}
+
+static int install_definitions(struct up *up, const char *folder, struct error *err)
+{
+	BUFFER_CLEANUP struct buffer documents = {0};
+	if (manifest_add_folder(folder, "crds", &documents, err) < 0)
+		return -1;
+	return cluster_apply(&up->tool, documents.data, err);
+}
+
+static int install_operator(struct up *up, const char *folder, struct error *err)
+{
+	BUFFER_CLEANUP struct buffer documents = {0};
+	if (manifest_add_folder(folder, "operator", &documents, err) < 0 || cluster_apply(&up->tool, documents.data, err) < 0)
+		return error_wrap(err, "operator");
+	if (cluster_wait(&up->tool, NULL, "crd/datastores.kamaji.clastix.io", "condition=Established", err) < 0 ||
+	    install_datastore(up, folder, err) < 0)
+		return error_wrap(err, "DataStore");
+	if (cluster_wait(&up->tool, OPERATOR_NAMESPACE, OPERATOR_DEPLOYMENT, "condition=Available", err) < 0) {
+		cluster_explain_pods(&up->tool, OPERATOR_NAMESPACE, NULL, &up->result->reasons);
+		return -1;
+	}
+	return 0;
+}
+
+static int wait_node(struct up *up, struct error *err)
+{
+	struct local_node_names node;
+	if (local_node_names_make(up->environment.names.name, "admin", &node, err) < 0)
+		return -1;
+	FREE_CLEANUP char *object = string_printf("node/%s", node.hostname);
+	return cluster_wait(&up->tool, NULL, object, "condition=Ready", err);
+}
+
+int up_install(struct up *up, struct error *err)
+{
+	struct progress *progress = up->options->progress;
+	FREE_CLEANUP char *folder = manifest_folder(err);
+	if (!folder)
+		return -1;
+	unsigned phase = progress_begin(progress, "API server");
+	if (up_wait_process(up, "kube-apiserver", err) < 0)
+		return -1;
+	progress_end(progress, phase, up->tool.kubeconfig);
+	phase = progress_begin(progress, "tenants' store");
+	if (enable_store_users(up, err) < 0)
+		return -1;
+	progress_end(progress, phase, "etcd");
+	phase = progress_begin(progress, "cluster add-ons");
+	if (!up->options->without_operator && install_definitions(up, folder, err) < 0)
+		return error_wrap(err, "CustomResourceDefinitions");
+	/* Pods come after their images: a pull that fails is not tried again for ten seconds. */
+	if (up_images_wait(up, true, err) < 0 || add_ons(up, folder, err) < 0 || wait_node(up, err) < 0)
+		return -1;
+	progress_end(progress, phase, "cluster DNS, StorageClass, LoadBalancer addresses");
+	if (up->options->without_operator)
+		return 0;
+	phase = progress_begin(progress, "operator");
+	if (install_operator(up, folder, err) < 0)
+		return -1;
+	progress_end(progress, phase, "available");
+	return 0;
+}
+
+static int write_sample_kubeconfig(struct up *up, struct error *err)
+{
+	FREE_CLEANUP char *directory = environment_path(&up->environment, "tenants/%s", SAMPLE_NAMESPACE);
+	JSON_CLEANUP json_t *secret = cluster_get(&up->tool, err, "secret", "-n", SAMPLE_NAMESPACE, SAMPLE_NAME "-admin-kubeconfig", NULL);
+	const char *encoded = json_string_value(json_object_get(json_object_get(secret, "data"), "admin.conf"));
+	BUFFER_SECRET_CLEANUP struct buffer text = {0};
+	if (!secret)
+		return -1;
+	if (!encoded || base64_decode(encoded, strlen(encoded), &text, err) < 0)
+		return error_set(err, ERROR_CORRUPT, "Secret %s/%s-admin-kubeconfig holds no admin.conf", SAMPLE_NAMESPACE, SAMPLE_NAME);
+	up->result->sample_kubeconfig = string_printf("%s/%s.kubeconfig", directory, SAMPLE_NAME);
+	if (file_make_directories(directory, 0700, err) < 0)
+		return -1;
+	return file_write_atomic(up->result->sample_kubeconfig, text.data, text.length, 0600, err);
+}
+
+int up_sample_tenant(struct up *up, struct error *err)
+{
+	FREE_CLEANUP char *folder = manifest_folder(err);
+	BUFFER_CLEANUP struct buffer documents = {0};
+	unsigned phase = progress_begin(up->options->progress, "sample tenant");
+	if (!folder || manifest_add(folder, "samples/tenant.yaml", NULL, &documents, err) < 0 ||
+	    cluster_apply(&up->tool, documents.data, err) < 0 || up_images_wait(up, false, err) < 0)
+		return error_wrap(err, "sample tenant");
+	if (cluster_wait(&up->tool, SAMPLE_NAMESPACE, "tenantcontrolplane/" SAMPLE_NAME, "jsonpath={.status.kubernetesResources.version.status}=Ready",
+			 err) < 0) {
+		cluster_explain_pods(&up->tool, SAMPLE_NAMESPACE, "kamaji.clastix.io/name=" SAMPLE_NAME, &up->result->reasons);
+		cluster_explain_pods(&up->tool, OPERATOR_NAMESPACE, NULL, &up->result->reasons);
+		return error_wrap(err, "sample tenant");
+	}
+	if (write_sample_kubeconfig(up, err) < 0)
+		return error_wrap(err, "sample tenant");
+	progress_end(up->options->progress, phase, SAMPLE_NAMESPACE "/" SAMPLE_NAME " is Ready");
+	return 0;
+}
