@@ -5,21 +5,22 @@
  */
 #pragma once
 
+#include "api/tenant_control_plane.h"
 #include "base/error.h"
 #include "base/json.h"
 
 struct cluster_inputs {
-	json_t *tenant;                 /* the TenantControlPlane, defaults applied */
-	json_t *cluster_configuration;  /* value of key ClusterConfiguration in ConfigMap <tenant>-kubeadmconfig, parsed */
-	char *server;                   /* "https://host:port" of the kubeconfig that workers get (admin.conf) */
-	char *certificate_authority;    /* base64 of the cluster CA's PEM, as it stands in that kubeconfig */
+	const struct tenant_control_plane *tenant; /* borrowed: outlives the inputs */
+	json_t *cluster_configuration; /* value of key ClusterConfiguration in ConfigMap <tenant>-kubeadmconfig, parsed */
+	char *server;                  /* "https://host:port" of the admin kubeconfig: what workers dial */
+	char *certificate_authority;   /* base64 of the cluster CA's PEM, as it stands in that kubeconfig */
 };
 
 /*
- * Fills inputs from the live objects; kubeconfig is the decoded text of the selected key of Secret <tenant>-admin-kubeconfig. References to
- * the trees are taken. The kubeconfig's client key is not kept.
+ * Fills inputs from the live objects; kubeconfig is the decoded text of the selected key of Secret <tenant>-admin-kubeconfig, whose
+ * client key is not kept.
  */
-int cluster_inputs_read(struct cluster_inputs *inputs, json_t *tenant, json_t *kubeadm_config_map, const char *kubeconfig,
-                        size_t kubeconfig_length, struct error *err);
+int cluster_inputs_read(struct cluster_inputs *inputs, const struct tenant_control_plane *tenant, const json_t *kubeadm_config_map,
+                        const char *kubeconfig, size_t kubeconfig_length, struct error *err);
 void cluster_inputs_free(struct cluster_inputs *inputs); /* leaves it zeroed */
 #define CLUSTER_INPUTS_CLEANUP __attribute__((cleanup(cluster_inputs_free)))

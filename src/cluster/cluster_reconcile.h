@@ -1,35 +1,42 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Brings the inside of one tenant cluster to what cluster_objects.h says. Blocking; any thread but the loop's. Objects whose text was
- * applied before and did not change since are skipped (the record lives in struct cluster_applied, one per tenant), so a repeated call
- * writes nothing.
+ * Brings the inside of one tenant cluster to what cluster_objects.h says. Blocking; any thread but the loop's. A repeated call writes
+ * nothing: watched objects are compared with their caches, the others are skipped while what was applied last is still what is wanted
+ * (struct cluster_applied, one per session with the tenant).
  */
 #pragma once
 
 #include <stdbool.h>
 
 #include "base/error.h"
-#include "base/json.h"
 #include "base/map.h"
 #include "cluster/cluster_inputs.h"
 #include "io/cancel.h"
 
 struct kube_client;
+struct kube_cache;
+struct kube_applier;
 
 struct cluster_applied {
-	struct map digests;     /* "kind/namespace/name" -> sha256 text of what was applied last */
-	char core_dns_uid[64];  /* of ClusterRoleBinding system:coredns, "" until known */
+	struct map digests;      /* "kind/namespace/name" -> text of the digest of what was applied last */
+	char core_dns_uid[64];   /* of ClusterRoleBinding system:coredns, "" until known */
 	char kube_proxy_uid[64]; /* of ClusterRoleBinding kubeadm:node-proxier */
 };
-void cluster_applied_forget(struct cluster_applied *applied, const char *key); /* NULL: everything; the next reconcile applies again */
-void cluster_applied_free(struct cluster_applied *applied);
+void cluster_applied_free(struct cluster_applied *applied); /* leaves it empty: everything is applied again */
 
-/* What the tenant's status says afterwards; NULL members are unknown and stay as they are. */
+struct cluster_target {
+	struct kube_client *client;
+	struct kube_applier *applier;
+	struct kube_cache *kubeadm_config, *kubelet_config, *cluster_info; /* of one object each; NULL: not watched */
+	struct cluster_applied *applied;
+};
+
+/* What the tenant's status says afterwards. */
 struct cluster_result {
-	char bootstrap_checksum[33]; /* of ConfigMap kube-public/cluster-info; "" when it was not read */
+	char bootstrap_checksum[33]; /* of all data of ConfigMap kube-public/cluster-info */
 	bool core_dns_enabled, kube_proxy_enabled;
 	unsigned writes;
 };
 
-int cluster_reconcile(struct kube_client *client, const struct cluster_inputs *inputs, struct cluster_applied *applied,
-                      struct cluster_result *result, struct cancel *cancel, struct error *err);
+int cluster_reconcile(const struct cluster_target *target, const struct cluster_inputs *inputs, struct cluster_result *result,
+                      struct cancel *cancel, struct error *err);
