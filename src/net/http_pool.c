@@ -79,7 +79,10 @@ static void dialed(struct transport *transport, const struct error *err, void *a
 		.idle_close_ms = client->idle_close_ms,
 		.maximum_streams = HTTP_CLIENT_MAXIMUM_STREAMS,
 	};
+	struct error cause = { 0 };
 
+	if (err != NULL)
+		cause = *err; /* may live in the dial */
 	dial_free(connection->dial);
 	connection->dial = NULL;
 	if (transport != NULL) {
@@ -91,7 +94,7 @@ static void dialed(struct transport *transport, const struct error *err, void *a
 	if (has_live_connection(client, kind))
 		return; /* others will have room in time */
 	http_client_ref(client);
-	fail_waiting(client, kind, err);
+	fail_waiting(client, kind, &cause);
 	if (!client->ending)
 		http_pool_dispatch(client, kind);
 	http_client_unref(client);
