@@ -240,7 +240,7 @@ int component_cache_install(struct component_cache *cache, const struct componen
 	JSON_CLEANUP json_t *manifest = read_manifest(cache, component);
 	FREE_CLEANUP char *path = component_cache_path(cache, component, file);
 	struct component_record record = { .source = source };
-	int64_t modified;
+	int64_t modified = 0;
 	json_t *entry;
 
 	if (seal(temporary, &record, &modified, err) != 0) {

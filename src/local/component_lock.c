@@ -280,7 +280,7 @@ static int read_component(struct reader *reader, const json_t *object, struct co
 	static const char *const known[] = { "name", "version", "default", "license", "homepage", "download", "build", "files", NULL };
 	const struct component_download *shared;
 	const json_t *files = json_object_get(object, "files");
-	size_t plain = 0;
+	size_t plain = 0, sharing = 0;
 
 	if (check_members(reader, object, "component", known, err) != 0 ||
 	    read_text(reader, object, "", "name", true, &component->name, err) != 0)
@@ -306,10 +306,11 @@ static int read_component(struct reader *reader, const json_t *object, struct co
 	for (size_t i = 0; i < component->file_count; i++) {
 		if (read_file(reader, json_array_get(files, i), i, shared, &component->files[i], err) != 0)
 			return -1;
-		plain += component->files[i].download != NULL && component->files[i].download == shared && component->files[i].member == NULL;
+		sharing += shared != NULL && component->files[i].download == shared;
+		plain += shared != NULL && component->files[i].download == shared && component->files[i].member == NULL;
 	}
-	if (plain > 1)
-		return refuse(reader, err, "files", "only one file can be the component's download itself; others need a member or a download");
+	if (plain > 0 && sharing > 1)
+		return refuse(reader, err, "files", "the component's download cannot be one file itself and hold others: give each a member");
 	return 0;
 }
 

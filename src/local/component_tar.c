@@ -158,7 +158,7 @@ static int begin_extension(struct tar_reader *reader, char type, uint64_t size, 
 static int begin_member(struct tar_reader *reader, char type, uint64_t size, struct error *err)
 {
 	char path[TAR_PATH_MAX];
-	const char *normal;
+	const char *normal = NULL;
 
 	if (reader->next_size_set)
 		size = reader->next_size;

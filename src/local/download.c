@@ -124,11 +124,8 @@ static int begin_bytes(struct transfer *transfer)
 	transfer->begun = true;
 	if (transfer->descriptor < 0 || transfer->offset == 0)
 		return 0;
-	if (status_of(transfer->downloader) == STATUS_PARTIAL) {
-		if (lseek(transfer->descriptor, 0, SEEK_END) < 0)
-			return error_set_errno(&transfer->failed, errno, "seek");
+	if (status_of(transfer->downloader) == STATUS_PARTIAL)
 		return 0;
-	}
 	transfer->offset = 0;
 	if (ftruncate(transfer->descriptor, 0) != 0 || lseek(transfer->descriptor, 0, SEEK_SET) < 0)
 		return error_set_errno(&transfer->failed, errno, "truncate");
@@ -287,7 +284,7 @@ static int try_once(struct downloader *downloader, const char *url, int descript
 	struct stat info;
 	CURLcode code;
 
-	if (fstat(descriptor, &info) != 0)
+	if (fstat(descriptor, &info) != 0 || lseek(descriptor, info.st_size, SEEK_SET) < 0)
 		return error_set_errno(err, errno, "%s", url);
 	transfer->descriptor = descriptor;
 	transfer->offset = (uint64_t)info.st_size;

@@ -4,6 +4,7 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -89,14 +90,18 @@ static int read_loader(const char *program, char loader[LOADER_MAX], struct erro
 int image_closure_read(const char *program, struct string_list *paths, struct error *err)
 {
 	char loader[LOADER_MAX];
-	const char *const arguments[] = { loader, "--list", program, NULL };
+	/* Resolved here: /proc/self/exe would be another program in the child. */
+	FREE_CLEANUP char *resolved = realpath(program, NULL);
+	const char *const arguments[] = { loader, "--list", resolved, NULL };
 	/* Nothing of the caller's: LD_PRELOAD and LD_LIBRARY_PATH would show libraries that the image does not need. */
 	const char *const environment[] = { "LC_ALL=C", NULL };
 	BUFFER_CLEANUP struct buffer output = { .limit = OUTPUT_MAX };
 	struct process_options options = { .arguments = arguments, .environment = environment, .directory = "/", .output = &output,
 	                                   .error_output = &output, .timeout_ms = 30000 };
 
-	if (read_loader(program, loader, err) != 0)
+	if (resolved == NULL)
+		return error_set_errno(err, errno, "read %s", program);
+	if (read_loader(resolved, loader, err) != 0)
 		return -1;
 	if (loader[0] == '\0')
 		return 0;
