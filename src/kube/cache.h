@@ -73,8 +73,8 @@ struct kube_cache *kube_cache_new(const struct kube_cache_options *options);
 /* Handlers added later are told ADDED for what is there. Any thread; there is no removal but the end of the cache. */
 void kube_cache_add_handler(struct kube_cache *cache, kube_cache_handler handler, void *argument);
 void kube_cache_start(struct kube_cache *cache);
-/* Ends list and watch and frees. No handler runs afterwards, and no DELETED is told. Any thread, but not inside this cache's own handler;
- * entries that were handed out live on. NULL is fine. */
+/* Ends list and watch and frees. No handler runs afterwards, and no DELETED is told. Any thread but the loop's (its client's last
+ * reference may end here); entries that were handed out live on. NULL is fine. */
 void kube_cache_free(struct kube_cache *cache);
 
 /* 0 once the first list is complete and its handlers have run. -1 when cancelled or timed out: the message says what the list last failed

@@ -54,7 +54,7 @@ struct kube_client_options {
 struct kube_client *kube_client_new(const struct kube_client_options *options, struct error *err);
 /* Clients are counted: caches, elections and recorders hold one reference each. */
 struct kube_client *kube_client_ref(struct kube_client *client);
-/* The last reference closes the connections. Any thread; NULL is fine. */
+/* The last reference closes the connections and must not be dropped on the loop's thread. NULL is fine. */
 void kube_client_unref(struct kube_client *client);
 /* "https://10.0.0.1:6443", for messages. */
 const char *kube_client_server(const struct kube_client *client);
@@ -114,11 +114,12 @@ struct kube_delete_options {
 	const char *propagation;            /* "Background" (NULL), "Foreground", "Orphan" */
 	int64_t grace_seconds;              /* 0: the server's default; -1: at once (0 s) */
 	bool dry_run;
+	bool *completed;                    /* may be NULL; set true when the object is gone, false when it waits for finalizers or a grace period */
 };
 /* 0 also when the object is being deleted (finalizers); NOT_FOUND when it was not there. */
 int kube_client_delete(struct kube_client *client, const struct kube_resource *resource, const char *namespace, const char *name,
                        const struct kube_delete_options *options, struct cancel *cancel, struct error *err);
-/* Deletes everything that the selectors of the options match, in one request per namespace. */
+/* Deletes everything that the selectors of the options match, in one request; a namespaced resource needs its namespace. */
 int kube_client_delete_collection(struct kube_client *client, const struct kube_resource *resource, const char *namespace,
                                   const struct kube_list_options *list, const struct kube_delete_options *options,
                                   struct cancel *cancel, struct error *err);

@@ -33,10 +33,10 @@ struct lease_election_options {
 
 struct lease_election *lease_election_start(const struct lease_election_options *options, struct error *err);
 /*
- * Ends the election and frees it. When leading and `release`, the Lease is given up at once (holderIdentity "", leaseDurationSeconds 1), so
+ * Ends the election and frees it. When leading and `give_up`, the Lease is given up at once (holderIdentity "", leaseDurationSeconds 1), so
  * the next one need not wait; stop the work first. on_lost is not called. Waits at most about 5 s.
  */
-void lease_election_stop(struct lease_election *election, bool release);
+void lease_election_stop(struct lease_election *election, bool give_up);
 bool lease_election_is_leader(const struct lease_election *election);
 
 /* "HOSTNAME_UUID" (free()). */

@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kube/cache.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/map.h"
+#include "io/thread.h"
+#include "kube/cache_internal.h"
+#include "kube/json_bytes.h"
+#include "kube/waiter.h"
+
+enum { CONFIRMATION_LIMIT_MS = 60 * 1000 };
+
+struct kube_cache *kube_cache_new(const struct kube_cache_options *options)
+{
+	struct kube_cache *cache = calloc(1, sizeof(*cache));
+
+	if (cache == NULL)
+		abort();
+	cache->loop = options->loop;
+	cache->client = kube_client_ref(options->client);
+	cache->resource = options->resource;
+	cache->namespace = string_dup(string_empty(options->namespace) ? NULL : options->namespace);
+	cache->label_selector = string_dup(options->label_selector);
+	cache->field_selector = string_dup(options->field_selector);
+	cache->field_manager = string_dup(options->field_manager != NULL ? options->field_manager : "kamaji");
+	cache->metadata_only = options->metadata_only;
+	cache->secret = options->resource == &kube_resource_secret && !options->metadata_only;
+	cache->transform = options->transform;
+	cache->transform_argument = options->transform_argument;
+	if (cache->transform == NULL && cache->secret)
+		cache->transform = kube_secret_transform;
+	cache->page_size = options->page_size != 0 ? options->page_size : KUBE_PAGE_SIZE;
+	kube_store_init(&cache->store, options->indexes, options->index_count);
+	pthread_mutex_init(&cache->mutex, NULL);
+	thread_condition_init(&cache->condition);
+	cache->reflector.lines.secret = cache->secret;
+	return cache;
+}
+
+static void start_on_loop(void *argument)
+{
+	kube_reflector_start(argument);
+}
+
+static void stop_on_loop(void *argument)
+{
+	kube_reflector_stop(argument);
+}
+
+void kube_cache_start(struct kube_cache *cache)
+{
+	loop_call(cache->loop, start_on_loop, cache);
+}
+
+void kube_cache_free(struct kube_cache *cache)
+{
+	if (cache == NULL)
+		return;
+	loop_call(cache->loop, stop_on_loop, cache);
+	kube_store_free(&cache->store);
+	kube_client_unref(cache->client);
+	pthread_mutex_destroy(&cache->mutex);
+	pthread_cond_destroy(&cache->condition);
+	free(cache->handlers);
+	free(cache->namespace);
+	free(cache->label_selector);
+	free(cache->field_selector);
+	free(cache->field_manager);
+	free(cache);
+}
+
+/* ---- handlers ---- */
+
+static void tell(struct kube_cache *cache, enum kube_change change, const struct kube_entry *before, const struct kube_entry *after,
+                 bool own_write)
+{
+	const struct kube_notice notice = {
+		.cache = cache, .change = change, .key = after != NULL ? after->key : before->key, .before = before, .after = after, .own_write = own_write,
+	};
+
+	for (size_t i = 0; i < cache->handler_count; i++)
+		cache->handlers[i].handler(&notice, cache->handlers[i].argument);
+}
+
+struct handler_addition {
+	struct kube_cache *cache;
+	struct kube_cache_handler_row row;
+};
+
+static void add_handler_on_loop(void *argument)
+{
+	struct handler_addition *addition = argument;
+	struct kube_cache *cache = addition->cache;
+	KUBE_ENTRIES_CLEANUP struct kube_entries present = { 0 };
+
+	cache->handlers = reallocarray(cache->handlers, cache->handler_count + 1, sizeof(cache->handlers[0]));
+	if (cache->handlers == NULL)
+		abort();
+	cache->handlers[cache->handler_count++] = addition->row;
+	kube_cache_list(cache, &present);
+	for (size_t i = 0; i < present.count; i++) {
+		const struct kube_notice notice = {
+			.cache = cache, .change = KUBE_ADDED, .key = present.items[i]->key, .after = present.items[i],
+		};
+
+		addition->row.handler(&notice, addition->row.argument);
+	}
+}
+
+void kube_cache_add_handler(struct kube_cache *cache, kube_cache_handler handler, void *argument)
+{
+	struct handler_addition addition = { .cache = cache, .row = { .handler = handler, .argument = argument } };
+
+	loop_call(cache->loop, add_handler_on_loop, &addition);
+}
+
+/* ---- objects become entries: on the loop ---- */
+
+static uint64_t hash_of(const char *text)
+{
+	uint64_t hash = 0xcbf29ce484222325u;
+
+	for (; *text != '\0'; text++)
+		hash = (hash ^ (unsigned char)*text) * 0x100000001b3u;
+	return hash;
+}
+
+static bool was_deleted(const struct kube_cache *cache, const char *uid)
+{
+	uint64_t hash = hash_of(uid);
+
+	if (uid[0] == '\0')
+		return false;
+	for (size_t i = 0; i < KUBE_CACHE_REMEMBERED_DELETIONS; i++)
+		if (cache->deleted[i] == hash)
+			return true;
+	return false;
+}
+
+static void remember_deletion(struct kube_cache *cache, const char *uid)
+{
+	if (uid[0] == '\0' || was_deleted(cache, uid))
+		return;
+	cache->deleted[cache->deleted_next++ % KUBE_CACHE_REMEMBERED_DELETIONS] = hash_of(uid);
+}
+
+/* Through a selector, "deleted" may mean "no longer matches": such an object can come back under its uid. */
+static bool has_selectors(const struct kube_cache *cache)
+{
+	return cache->label_selector != NULL || cache->field_selector != NULL;
+}
+
+static struct kube_entry *make_entry(struct kube_cache *cache, json_t *object, struct string_list **values, struct error *err)
+{
+	struct kube_entry *entry;
+
+	*values = NULL;
+	if (cache->store.index_count > 0) {
+		*values = calloc(cache->store.index_count, sizeof(**values));
+		if (*values == NULL)
+			abort();
+		for (size_t i = 0; i < cache->store.index_count; i++) {
+			const struct kube_cache_index *index = &cache->store.indexes[i];
+
+			index->function(object, &(*values)[i], index->argument);
+			string_list_unique(&(*values)[i]);
+		}
+	}
+	if (cache->transform != NULL)
+		cache->transform(object, cache->transform_argument);
+	entry = kube_entry_new(object, cache->field_manager, err);
+	if (entry != NULL)
+		return entry;
+	for (size_t i = 0; i < cache->store.index_count; i++)
+		string_list_free(&(*values)[i]);
+	free(*values);
+	return NULL;
+}
+
+static void put_and_tell(struct kube_cache *cache, struct kube_entry *entry, struct string_list *values, uint64_t list_number, bool own_write)
+{
+	KUBE_ENTRY_CLEANUP struct kube_entry *before = NULL;
+	KUBE_ENTRY_CLEANUP struct kube_entry *kept = kube_entry_ref(entry);
+	struct kube_slot *slot;
+
+	pthread_mutex_lock(&cache->mutex);
+	slot = kube_store_put(&cache->store, entry, values, &before);
+	if (list_number != 0)
+		slot->list_number = list_number;
+	kube_store_set_unconfirmed(&cache->store, slot, own_write, clock_monotonic_ms(),
+	                           cache->reflector.state == KUBE_REFLECTOR_LISTING ? cache->reflector.list_number : 0);
+	pthread_mutex_unlock(&cache->mutex);
+	if (before == NULL) {
+		tell(cache, KUBE_ADDED, NULL, kept, own_write);
+	} else if (!string_equal(before->uid, kept->uid)) {
+		/* Deleted and made anew while we did not look: two changes for those who keep state by uid. */
+		remember_deletion(cache, before->uid);
+		tell(cache, KUBE_DELETED, before, NULL, own_write);
+		tell(cache, KUBE_ADDED, NULL, kept, own_write);
+	} else {
+		tell(cache, KUBE_UPDATED, before, kept, own_write);
+	}
+}
+
+/* What to do with an object that the server sent while the slot is unconfirmed: see kube_cache_observe(). */
+static bool is_before_own_write(const struct kube_cache *cache, const struct kube_slot *slot, uint64_t list_number)
+{
+	if (!slot->unconfirmed)
+		return false;
+	/* A list begun after the write is the truth; one that was under way shows the time before. */
+	return list_number == 0 || slot->observed_list == list_number;
+}
+
+int kube_cache_take(struct kube_cache *cache, json_t *object, uint64_t list_number, struct error *err)
+{
+	const char *uid = json_string_or(object, "metadata.uid", ""), *version = json_string_or(object, "metadata.resourceVersion", "");
+	FREE_CLEANUP char *key = NULL;
+	struct string_list *values;
+	struct kube_entry *entry;
+	struct kube_slot *slot;
+
+	if (string_empty(json_string_at(object, "metadata.name")))
+		return error_set(err, ERROR_CORRUPT, "object without metadata.name");
+	if (was_deleted(cache, uid))
+		return 0; /* from before a deletion that we know of */
+	key = kube_key(json_string_at(object, "metadata.namespace"), json_string_at(object, "metadata.name"));
+	slot = kube_store_find(&cache->store, key);
+	if (slot != NULL && string_equal(slot->entry->resource_version, version) && string_equal(slot->entry->uid, uid)) {
+		pthread_mutex_lock(&cache->mutex);
+		kube_store_set_unconfirmed(&cache->store, slot, false, 0, 0);
+		pthread_mutex_unlock(&cache->mutex);
+		if (list_number != 0)
+			slot->list_number = list_number;
+		return 0;
+	}
+	if (slot != NULL && is_before_own_write(cache, slot, list_number)) {
+		if (list_number != 0)
+			slot->list_number = list_number;
+		return 0;
+	}
+	entry = make_entry(cache, object, &values, err);
+	if (entry == NULL)
+		return -1;
+	put_and_tell(cache, entry, values, list_number, false);
+	return 0;
+}
+
+static void remove_and_tell(struct kube_cache *cache, const char *key, bool own_write)
+{
+	KUBE_ENTRY_CLEANUP struct kube_entry *gone = NULL;
+
+	pthread_mutex_lock(&cache->mutex);
+	gone = kube_store_remove(&cache->store, key);
+	pthread_mutex_unlock(&cache->mutex);
+	if (own_write || !has_selectors(cache))
+		remember_deletion(cache, gone->uid);
+	tell(cache, KUBE_DELETED, gone, NULL, own_write);
+}
+
+void kube_cache_take_deleted(struct kube_cache *cache, const json_t *object)
+{
+	const char *uid = json_string_or(object, "metadata.uid", "");
+	FREE_CLEANUP char *key = kube_key(json_string_at(object, "metadata.namespace"), json_string_or(object, "metadata.name", ""));
+	struct kube_slot *slot = kube_store_find(&cache->store, key);
+
+	if (slot != NULL && (uid[0] == '\0' || slot->entry->uid[0] == '\0' || string_equal(slot->entry->uid, uid)))
+		remove_and_tell(cache, key, false);
+	else if (!has_selectors(cache))
+		remember_deletion(cache, uid);
+}
+
+void kube_cache_begin_list(struct kube_cache *cache)
+{
+	/* A list shows the most recent state: what it holds lives, even under a uid that was deleted (an etcd restored from a backup). */
+	memset(cache->deleted, 0, sizeof(cache->deleted));
+}
+
+void kube_cache_finish_list(struct kube_cache *cache, uint64_t list_number)
+{
+	struct string_list gone = { 0 };
+
+	for (struct map_entry *e = map_first(&cache->store.slots); e != NULL; e = map_next(&cache->store.slots, e)) {
+		const struct kube_slot *slot = e->value;
+
+		if (slot->list_number != list_number && !(slot->unconfirmed && slot->observed_list == list_number))
+			string_list_add(&gone, e->key);
+	}
+	for (size_t i = 0; i < gone.count; i++)
+		remove_and_tell(cache, gone.items[i], false);
+	string_list_free(&gone);
+	pthread_mutex_lock(&cache->mutex);
+	cache->synced = true;
+	pthread_cond_broadcast(&cache->condition);
+	pthread_mutex_unlock(&cache->mutex);
+}
+
+void kube_cache_note_heard(struct kube_cache *cache)
+{
+	pthread_mutex_lock(&cache->mutex);
+	cache->heard_ms = clock_monotonic_ms();
+	pthread_mutex_unlock(&cache->mutex);
+}
+
+void kube_cache_note_error(struct kube_cache *cache, const struct error *err)
+{
+	pthread_mutex_lock(&cache->mutex);
+	if (err != NULL)
+		cache->last_error = *err;
+	else
+		error_clear(&cache->last_error);
+	pthread_mutex_unlock(&cache->mutex);
+}
+
+bool kube_cache_has_stale_observation(struct kube_cache *cache)
+{
+	uint64_t now = clock_monotonic_ms();
+
+	if (cache->store.unconfirmed == 0)
+		return false;
+	for (struct map_entry *e = map_first(&cache->store.slots); e != NULL; e = map_next(&cache->store.slots, e)) {
+		const struct kube_slot *slot = e->value;
+
+		if (slot->unconfirmed && now - slot->observed_ms >= CONFIRMATION_LIMIT_MS)
+			return true;
+	}
+	return false;
+}
+
+/* ---- read your writes ---- */
+
+struct observation {
+	struct kube_cache *cache;
+	const struct kube_entry *before;
+	json_t *object; /* NULL: deleted */
+	bool taken;
+};
+
+static void observe_on_loop(void *argument)
+{
+	struct observation *observation = argument;
+	struct kube_cache *cache = observation->cache;
+	struct error ignored = { 0 };
+	struct string_list *values;
+	struct kube_entry *entry;
+	struct kube_slot *slot;
+	FREE_CLEANUP char *key = kube_key(json_string_at(observation->object, "metadata.namespace"),
+	                                  json_string_or(observation->object, "metadata.name", ""));
+
+	slot = kube_store_find(&cache->store, key);
+	if ((slot != NULL ? slot->entry : NULL) != observation->before)
+		return;
+	if (was_deleted(cache, json_string_or(observation->object, "metadata.uid", "")))
+		return;
+	if (slot != NULL && string_equal(slot->entry->resource_version, json_string_or(observation->object, "metadata.resourceVersion", "")))
+		return; /* the write changed nothing */
+	entry = make_entry(cache, observation->object, &values, &ignored);
+	if (entry == NULL)
+		return;
+	observation->taken = true;
+	put_and_tell(cache, entry, values, 0, true);
+}
+
+bool kube_cache_observe(struct kube_cache *cache, const struct kube_entry *before, const json_t *object)
+{
+	JSON_SCRUB_CLEANUP json_t *copy = json_deep_copy(object);
+	struct observation observation = { .cache = cache, .before = before, .object = copy };
+
+	if (copy == NULL || string_empty(json_string_at(copy, "metadata.resourceVersion")))
+		return false;
+	loop_call(cache->loop, observe_on_loop, &observation);
+	return observation.taken;
+}
+
+static void observe_deleted_on_loop(void *argument)
+{
+	struct observation *observation = argument;
+	struct kube_cache *cache = observation->cache;
+	const struct kube_slot *slot = kube_store_find(&cache->store, observation->before->key);
+
+	if (slot == NULL || slot->entry != observation->before)
+		return;
+	remove_and_tell(cache, observation->before->key, true);
+	observation->taken = true;
+}
+
+bool kube_cache_observe_deleted(struct kube_cache *cache, const struct kube_entry *before)
+{
+	struct observation observation = { .cache = cache, .before = before };
+
+	if (before == NULL)
+		return false;
+	loop_call(cache->loop, observe_deleted_on_loop, &observation);
+	return observation.taken;
+}
