@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <yaml.h>
@@ -304,9 +305,24 @@ static void write_string(struct buffer *out, const char *text, int indent)
 
 static void write_value(struct buffer *out, const json_t *value, int indent, bool sorted, bool in_sequence);
 
+/* The shortest text that reads back as the same number, as Go prints it. */
+static void write_real(struct buffer *out, double number)
+{
+	char text[40];
+
+	for (int digits = 15; digits <= 17; digits++) {
+		(void)snprintf(text, sizeof(text), "%.*g", digits, number);
+		if (strtod(text, NULL) == number)
+			break;
+	}
+	buffer_append_string(out, text);
+}
+
 static void write_scalar(struct buffer *out, const json_t *value, int indent)
 {
-	if (json_is_string(value)) {
+	if (json_is_real(value)) {
+		write_real(out, json_real_value(value));
+	} else if (json_is_string(value)) {
 		write_string(out, json_string_value(value), indent);
 	} else {
 		char *text = json_text(value);
