@@ -86,7 +86,8 @@ static int set_up(void **state)
 	assert_int_equal(file_read(path, 1024 * 1024, &text, &err), 0);
 	fixture->reference = yaml_parse_all(text.data, text.length, &err);
 	assert_non_null(fixture->reference);
-	assert_int_equal(tenant_parse(fixture->arena, object, NULL, &fixture->tenant, &err), 0);
+	if (tenant_parse(fixture->arena, object, NULL, &fixture->tenant, &err) < 0)
+		fail_msg("%s", err.message);
 	FREE_CLEANUP char *kubeconfig = kubeconfig_text(fixture->reference);
 
 	assert_int_equal(cluster_inputs_read(&fixture->inputs, &fixture->tenant, config_map, kubeconfig, strlen(kubeconfig), &err), 0);
