@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/error.h"
 #include "datastore/connection.h"
@@ -28,17 +29,14 @@ struct datastore_driver {
 	void (*close)(void *client);
 	/* Reaches the store with the operator's credentials and sees that tenants will be isolated. */
 	int (*check)(void *client, struct cancel *cancel, struct error *err);
-	/* User, schema and privileges exist afterwards; *changed says whether anything had to be made. */
+	/* User, schema and privileges exist afterwards; *changed says whether anything had to be made. Heals what a broken attempt left. */
 	int (*ensure)(void *client, const struct datastore_tenant *tenant, bool *changed, struct cancel *cancel, struct error *err);
-	/* Privileges, data, user are gone afterwards; absent things are fine. */
+	/* Privileges, data, user are gone afterwards, in this order; absent things are fine, so a broken attempt is simply repeated. */
 	int (*delete_all)(void *client, const struct datastore_tenant *tenant, struct cancel *cancel, struct error *err);
 };
 
 /* NULL with ERROR_INVALID "driver X is not supported by this build (supported: etcd)" for others. */
 const struct datastore_driver *datastore_driver_find(const char *name, struct error *err);
-/* True for drivers whose tenants get a client certificate of their own (etcd). */
-bool datastore_driver_signs_clients(const char *name);
-
 /*
  * One client per DataStore, not per reconcile. A client is replaced when the connection's digest changed, and closed by
  * datastore_pool_sweep() after `idle_ms` without use; those in use are closed when released. Thread-safe.
@@ -59,8 +57,9 @@ static inline void datastore_cleanup(struct datastore **datastore)
 #define DATASTORE_CLEANUP __attribute__((cleanup(datastore_cleanup)))
 
 /*
- * Errors tell people what to do: ERROR_TRANSIENT/ERROR_TIMEOUT with the endpoint when unreachable, ERROR_INVALID for certificates (expired, unknown
- * CA, not the root user) and for disabled authentication (names the remedy), ERROR_FORBIDDEN for permission denied. All carry "DataStore NAME: ".
+ * Errors tell people what to do; all begin with "DataStore NAME: ". ERROR_TRANSIENT and ERROR_TIMEOUT: unreachable, with the endpoint.
+ * ERROR_FORBIDDEN: the store refused us or we refused its certificate (reason: net/tls.h), or our user may not manage users. ERROR_INVALID: our
+ * certificate has expired, authentication is not enabled in the store (the text names the remedy), or a tenant's schema or user cannot be used.
  */
 int datastore_check(struct datastore *datastore, struct cancel *cancel, struct error *err);
 int datastore_ensure(struct datastore *datastore, const struct datastore_tenant *tenant, bool *changed, struct cancel *cancel,
