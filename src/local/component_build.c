@@ -78,7 +78,7 @@ static void on_line(const char *line, void *argument)
 
 static const char *remedy(const struct component *component, const char *text)
 {
-	if (strstr(text, "requires go >=") != NULL || strstr(text, "requires go ") != NULL)
+	if (strstr(text, "requires go ") != NULL || strstr(text, "invalid go version") != NULL)
 		return "; a newer Go is needed: install it, or allow Go to fetch it with GOTOOLCHAIN=auto";
 	if (strstr(text, "C compiler") != NULL || strstr(text, "\"gcc\": executable file not found") != NULL)
 		return "; a C compiler is needed: apt-get install gcc libc6-dev";
