@@ -102,13 +102,15 @@ static int read_tls(const struct reading *reading, struct datastore_connection *
 	bool tls = json_is_object(json_object_get(reading->spec, "tlsConfig"));
 
 	if (!tls && etcd)
-		return error_set(err, ERROR_INVALID, "spec.tlsConfig is required for etcd: tenants are told apart by their client certificates");
+		return error_set(err, ERROR_INVALID,
+		                 "spec.tlsConfig is required for etcd: tenants are told apart by their client certificates");
 	if (!tls)
 		return 0;
 	if (read_value(reading, "tlsConfig.certificateAuthority.certificate", true, &connection->authority_certificate, err) ||
 	    read_value(reading, "tlsConfig.certificateAuthority.privateKey", etcd, &connection->authority_key, err) ||
 	    read_value(reading, "tlsConfig.clientCertificate.certificate", etcd, &connection->client_certificate, err) ||
-	    read_value(reading, "tlsConfig.clientCertificate.privateKey", connection->client_certificate.length > 0, &connection->client_key, err))
+	    read_value(reading, "tlsConfig.clientCertificate.privateKey", connection->client_certificate.length > 0,
+	               &connection->client_key, err))
 		return -1;
 	if (connection->authority_key.length > 0 &&
 	    check_pair("certificateAuthority", &connection->authority_certificate, &connection->authority_key, true, err))
@@ -130,8 +132,12 @@ static void digest_part(struct digest *digest, const void *bytes, size_t length)
 
 static void set_digest(struct datastore_connection *connection)
 {
-	const struct buffer *values[] = { &connection->authority_certificate, &connection->authority_key, &connection->client_certificate,
-		                          &connection->client_key, &connection->username, &connection->password };
+	const struct buffer *values[] = { &connection->authority_certificate,
+		                          &connection->authority_key,
+		                          &connection->client_certificate,
+		                          &connection->client_key,
+		                          &connection->username,
+		                          &connection->password };
 	struct digest *digest DIGEST_CLEANUP = digest_new(DIGEST_SHA256);
 
 	digest_part(digest, connection->driver, strlen(connection->driver));
@@ -142,9 +148,11 @@ static void set_digest(struct datastore_connection *connection)
 	digest_finish_hex(digest, connection->digest);
 }
 
-static int read_connection(const struct reading *reading, const json_t *data_store, struct datastore_connection *connection, struct error *err)
+static int read_connection(const struct reading *reading, const json_t *data_store, struct datastore_connection *connection,
+                           struct error *err)
 {
-	const char *name = json_string_at(data_store, "metadata.name"), *driver = json_string_value(json_object_get(reading->spec, "driver"));
+	const char *name = json_string_at(data_store, "metadata.name"),
+		   *driver = json_string_value(json_object_get(reading->spec, "driver"));
 
 	if (string_empty(name))
 		return error_set(err, ERROR_INVALID, "metadata.name is required");

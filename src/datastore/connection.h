@@ -16,8 +16,8 @@
 enum { DATASTORE_MAXIMUM_ENDPOINTS = 64 };
 
 struct datastore_connection {
-	char *name;   /* metadata.name: DataStores are cluster-scoped */
-	char *driver; /* "etcd", "MySQL", "PostgreSQL", "NATS" */
+	char *name;                   /* metadata.name: DataStores are cluster-scoped */
+	char *driver;                 /* "etcd", "MySQL", "PostgreSQL", "NATS" */
 	struct string_list endpoints; /* host:port, validated, at least one */
 	struct buffer authority_certificate, authority_key;
 	struct buffer client_certificate, client_key;
@@ -29,8 +29,8 @@ struct datastore_connection {
  * Appends the bytes of one key of a Secret to out, or fails: ERROR_NOT_FOUND "Secret NAMESPACE/NAME does not exist" or "... has no key K".
  * Called on the caller's thread.
  */
-typedef int (*datastore_resolve_function)(void *argument, const char *namespace_name, const char *name, const char *key,
-                                          struct buffer *out, struct error *err);
+typedef int (*datastore_resolve_function)(void *argument, const char *namespace_name, const char *name, const char *key, struct buffer *out,
+                                          struct error *err);
 
 /*
  * Reads spec.driver, endpoints, basicAuth and tlsConfig of a DataStore object; inline `content` (base64) beats `secretReference`. Errors name the

@@ -46,7 +46,7 @@ struct datastore_pool *datastore_pool_new(struct loop *loop, uint64_t idle_ms); 
 void datastore_pool_free(struct datastore_pool *pool);                          /* all clients must have been released */
 int datastore_pool_acquire(struct datastore_pool *pool, const struct datastore_connection *connection, struct datastore **datastore,
                            struct error *err);
-void datastore_release(struct datastore *datastore); /* NULL is fine */
+void datastore_release(struct datastore *datastore);                       /* NULL is fine */
 void datastore_pool_forget(struct datastore_pool *pool, const char *name); /* the DataStore object was deleted */
 void datastore_pool_sweep(struct datastore_pool *pool);                    /* call now and then (each minute), not on the loop */
 

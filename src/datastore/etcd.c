@@ -14,8 +14,8 @@ enum { NAME_MAXIMUM_BYTES = 512 };
 
 struct etcd_store {
 	struct etcd_client *client;
-	char *user;               /* CN of the operator's certificate */
-	int64_t not_after;        /* its end */
+	char *user;                /* CN of the operator's certificate */
+	int64_t not_after;         /* its end */
 	atomic_bool authenticated; /* authentication was seen enabled by this client */
 };
 
@@ -78,7 +78,8 @@ static int explain(const struct etcd_store *store, struct error *err, const char
 	(void)error_wrap(err, "%s \"%s\"", what, name);
 	if (err->class != ERROR_FORBIDDEN || string_has_prefix(err->reason, "Certificate")) /* the TLS layer named certificate and cause */
 		return -1;
-	return error_wrap(err, "etcd user \"%s\" (the CN of spec.tlsConfig.clientCertificate) must exist and have the role root", store->user);
+	return error_wrap(err, "etcd user \"%s\" (the CN of spec.tlsConfig.clientCertificate) must exist and have the role root",
+	                  store->user);
 }
 
 static int see_certificate_is_valid(const struct etcd_store *store, struct error *err)
@@ -102,9 +103,10 @@ static int etcd_check(void *client, struct cancel *cancel, struct error *err)
 		return explain(store, err, "authentication status as", store->user);
 	atomic_store(&store->authenticated, status.enabled);
 	if (!status.enabled)
-		return error_set(err, ERROR_INVALID,
-		                 "authentication is not enabled in etcd, so tenants would see each other's data; enable it: etcdctl user add root "
-		                 "--no-password; etcdctl role add root; etcdctl user grant-role root root; etcdctl auth enable");
+		return error_set(
+			err, ERROR_INVALID,
+			"authentication is not enabled in etcd, so tenants would see each other's data; enable it: etcdctl user add root "
+			"--no-password; etcdctl role add root; etcdctl user grant-role root root; etcdctl auth enable");
 	return 0;
 }
 
@@ -117,7 +119,8 @@ static int see_names_are_usable(const struct datastore_tenant *tenant, struct er
 
 	for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
 		if (string_empty(names[i].name) || strlen(names[i].name) > NAME_MAXIMUM_BYTES)
-			return error_set(err, ERROR_INVALID, "the tenant's %s must have 1 to %d characters", names[i].what, NAME_MAXIMUM_BYTES);
+			return error_set(err, ERROR_INVALID, "the tenant's %s must have 1 to %d characters", names[i].what,
+			                 NAME_MAXIMUM_BYTES);
 		if (strcmp(names[i].name, "root") == 0)
 			return error_set(err, ERROR_INVALID, "the tenant's %s must not be \"root\"", names[i].what);
 	}
@@ -171,7 +174,8 @@ static int add_role(struct etcd_store *store, const char *name, bool *changed, s
 	return made(etcd_client_role_add(store->client, name, cancel, err), changed, err);
 }
 
-static int ensure_role(struct etcd_store *store, const struct datastore_tenant *tenant, bool *changed, struct cancel *cancel, struct error *err)
+static int ensure_role(struct etcd_store *store, const struct datastore_tenant *tenant, bool *changed, struct cancel *cancel,
+                       struct error *err)
 {
 	char *prefix FREE_CLEANUP = prefix_of(tenant), *range_end FREE_CLEANUP = etcd_prefix_end(prefix);
 	struct etcd_role role __attribute__((cleanup(etcd_role_free))) = { 0 };

@@ -107,7 +107,9 @@ static struct datastore *open_datastore(struct datastore_pool *pool, const struc
 	datastore = calloc(1, sizeof(*datastore));
 	if (datastore == NULL)
 		abort();
-	*datastore = (struct datastore){ .pool = pool, .driver = driver, .client = client, .name = string_dup(connection->name), .references = 1 };
+	*datastore = (struct datastore){
+		.pool = pool, .driver = driver, .client = client, .name = string_dup(connection->name), .references = 1
+	};
 	memcpy(datastore->digest, connection->digest, sizeof(datastore->digest));
 	return datastore;
 }

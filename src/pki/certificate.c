@@ -28,8 +28,8 @@ struct plan {
 	bool authority, key_encipherment, basic_constraints;
 	unsigned usages;
 	unsigned char key_identifier[KEY_IDENTIFIER_SIZE];
-	size_t key_identifier_length;                    /* 0: no SubjectKeyId */
-	const ASN1_OCTET_STRING *authority_identifier;   /* NULL: no AuthorityKeyId */
+	size_t key_identifier_length;                  /* 0: no SubjectKeyId */
+	const ASN1_OCTET_STRING *authority_identifier; /* NULL: no AuthorityKeyId */
 	struct string_list dns_names, ip_addresses;
 };
 
@@ -103,7 +103,8 @@ static int add_usages(X509 *certificate, unsigned usages, struct error *err)
 	static const struct {
 		unsigned usage;
 		int nid;
-	} order[] = { { CERTIFICATE_CLIENT_AUTH, NID_client_auth }, { CERTIFICATE_SERVER_AUTH, NID_server_auth },
+	} order[] = { { CERTIFICATE_CLIENT_AUTH, NID_client_auth },
+		      { CERTIFICATE_SERVER_AUTH, NID_server_auth },
 		      { CERTIFICATE_CODE_SIGNING, NID_code_sign } };
 	EXTENDED_KEY_USAGE *list;
 	int result = 0;
@@ -229,7 +230,8 @@ static int write_certificate(X509 *certificate, struct buffer *out, struct error
 }
 
 /* issuer NULL: self-signed. The order of the extensions is Go's. */
-static int build(const struct plan *plan, const struct key *key, X509 *issuer, const struct key *signer, struct buffer *out, struct error *err)
+static int build(const struct plan *plan, const struct key *key, X509 *issuer, const struct key *signer, struct buffer *out,
+                 struct error *err)
 {
 	X509 *certificate X509_CLEANUP = NULL;
 
@@ -294,7 +296,8 @@ int certificate_create_authority(const char *common_name, const struct key *key,
 	return build(&plan, key, NULL, key, certificate, err);
 }
 
-int certificate_authority_open(struct pem_text certificate, struct pem_text key, struct certificate_authority **authority, struct error *err)
+int certificate_authority_open(struct pem_text certificate, struct pem_text key, struct certificate_authority **authority,
+                               struct error *err)
 {
 	struct key *private_key KEY_CLEANUP = NULL, *public_key KEY_CLEANUP = NULL;
 	X509 *found X509_CLEANUP = NULL;
@@ -339,7 +342,8 @@ int certificate_san_validate(const char *san, struct error *err)
 	if (string_has_prefix(san, "*."))
 		name = san + 2;
 	if (san == NULL || !name_is_dns1123_subdomain(name))
-		return error_set(err, ERROR_INVALID, "\"%.300s\" is neither an IP address nor a DNS name (lower case, optionally with \"*.\" in front)",
+		return error_set(err, ERROR_INVALID,
+		                 "\"%.300s\" is neither an IP address nor a DNS name (lower case, optionally with \"*.\" in front)",
 		                 san ? san : "");
 	return 0;
 }

@@ -17,13 +17,14 @@
 #include "pki/pem.h"
 
 enum {
-	CERTIFICATE_BACKDATE_SECONDS = 5 * 60,             /* notBefore = now - this */
-	CERTIFICATE_AUTHORITY_SECONDS = 87600 * 3600,      /* kubeadm's CA period */
-	CERTIFICATE_LEAF_SECONDS = 8760 * 3600,            /* kubeadm's leaf period */
-	CERTIFICATE_TEMPLATE_YEARS = 10,                   /* calendar years of CERTIFICATE_PROFILE_TEN_YEARS */
+	CERTIFICATE_BACKDATE_SECONDS = 5 * 60,        /* notBefore = now - this */
+	CERTIFICATE_AUTHORITY_SECONDS = 87600 * 3600, /* kubeadm's CA period */
+	CERTIFICATE_LEAF_SECONDS = 8760 * 3600,       /* kubeadm's leaf period */
+	CERTIFICATE_TEMPLATE_YEARS = 10,              /* calendar years of CERTIFICATE_PROFILE_TEN_YEARS */
 };
 
-enum certificate_usage { /* extended key usage, a mask */
+/* Extended key usage, a mask. */
+enum certificate_usage {
 	CERTIFICATE_SERVER_AUTH = 1,
 	CERTIFICATE_CLIENT_AUTH = 2,
 	CERTIFICATE_CODE_SIGNING = 4,
@@ -38,12 +39,12 @@ enum certificate_profile {
 };
 
 struct certificate_request {
-	const char *common_name;           /* needed */
-	const char *const *organizations;  /* NULL-terminated, or NULL */
-	unsigned usages;                   /* enum certificate_usage */
-	const char *const *sans;           /* NULL-terminated DNS names (a leading "*." is allowed) and IP addresses, or NULL; written sorted, once */
+	const char *common_name;          /* needed */
+	const char *const *organizations; /* NULL-terminated, or NULL */
+	unsigned usages;                  /* enum certificate_usage */
+	const char *const *sans; /* NULL-terminated DNS names (a leading "*." is allowed) and IP addresses, or NULL; written sorted, once */
 	enum certificate_profile profile;
-	int64_t not_before, not_after;     /* seconds since the epoch; 0: what the profile says */
+	int64_t not_before, not_after; /* seconds since the epoch; 0: what the profile says */
 };
 
 /* A self-signed CA for the key: CN, DNS SAN = CN, digitalSignature + keyEncipherment + certSign, 10 years. Appends PEM. */
@@ -66,13 +67,13 @@ int certificate_issue(const struct certificate_authority *authority, const struc
 
 /* Everything a reader may want to know; all text lives in the arena. */
 struct certificate_facts {
-	const char *common_name;            /* "" when the subject has none */
-	const char *const *organizations;   /* NULL-terminated, never NULL, in order */
-	const char *subject, *issuer;       /* RFC 2253-like, "CN=x,O=y" */
-	int64_t not_before, not_after;      /* seconds since the epoch */
-	const char *const *dns_names;       /* NULL-terminated, never NULL */
-	const char *const *ip_addresses;    /* text, likewise */
-	bool is_authority;                  /* basicConstraints CA:true */
+	const char *common_name;          /* "" when the subject has none */
+	const char *const *organizations; /* NULL-terminated, never NULL, in order */
+	const char *subject, *issuer;     /* RFC 2253-like, "CN=x,O=y" */
+	int64_t not_before, not_after;    /* seconds since the epoch */
+	const char *const *dns_names;     /* NULL-terminated, never NULL */
+	const char *const *ip_addresses;  /* text, likewise */
+	bool is_authority;                /* basicConstraints CA:true */
 	bool has_basic_constraints;
 	unsigned key_usage;                 /* X.509 bits: KEY_USAGE_* below; 0 when the extension is absent */
 	unsigned usages;                    /* enum certificate_usage; others are not shown */
@@ -81,8 +82,13 @@ struct certificate_facts {
 	const char *fingerprint;            /* sha256 of the DER, hex */
 	const char *public_key_fingerprint; /* sha256 of the SubjectPublicKeyInfo, hex */
 };
-enum { KEY_USAGE_DIGITAL_SIGNATURE = 1, KEY_USAGE_KEY_ENCIPHERMENT = 2, KEY_USAGE_CERTIFICATE_SIGN = 4, KEY_USAGE_CRL_SIGN = 8,
-       KEY_USAGE_OTHER = 16 };
+enum {
+	KEY_USAGE_DIGITAL_SIGNATURE = 1,
+	KEY_USAGE_KEY_ENCIPHERMENT = 2,
+	KEY_USAGE_CERTIFICATE_SIGN = 4,
+	KEY_USAGE_CRL_SIGN = 8,
+	KEY_USAGE_OTHER = 16
+};
 
 /* The first certificate of the text. ERROR_CORRUPT when there is none or it cannot be parsed. */
 int certificate_read(struct pem_text pem, struct arena *arena, struct certificate_facts *facts, struct error *err);

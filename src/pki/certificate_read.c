@@ -142,7 +142,8 @@ static void read_alternative_names(X509 *certificate, struct arena *arena, struc
 		struct ip_address address = { 0 };
 
 		if (type == GEN_DNS) {
-			dns_names[dns++] = arena_strndup(arena, (const char *)ASN1_STRING_get0_data(value), (size_t)ASN1_STRING_length(value));
+			dns_names[dns++] =
+				arena_strndup(arena, (const char *)ASN1_STRING_get0_data(value), (size_t)ASN1_STRING_length(value));
 		} else if (type == GEN_IPADD && (ASN1_STRING_length(value) == 4 || ASN1_STRING_length(value) == 16)) {
 			address.family = ASN1_STRING_length(value) == 4 ? 4 : 6;
 			memcpy(address.bytes, ASN1_STRING_get0_data(value), (size_t)ASN1_STRING_length(value));
@@ -158,8 +159,15 @@ static void read_alternative_names(X509 *certificate, struct arena *arena, struc
 
 static unsigned read_key_usage(X509 *certificate)
 {
-	static const unsigned shown[] = { KEY_USAGE_DIGITAL_SIGNATURE, KEY_USAGE_OTHER, KEY_USAGE_KEY_ENCIPHERMENT, KEY_USAGE_OTHER, KEY_USAGE_OTHER,
-		                          KEY_USAGE_CERTIFICATE_SIGN, KEY_USAGE_CRL_SIGN, KEY_USAGE_OTHER, KEY_USAGE_OTHER };
+	static const unsigned shown[] = { KEY_USAGE_DIGITAL_SIGNATURE,
+		                          KEY_USAGE_OTHER,
+		                          KEY_USAGE_KEY_ENCIPHERMENT,
+		                          KEY_USAGE_OTHER,
+		                          KEY_USAGE_OTHER,
+		                          KEY_USAGE_CERTIFICATE_SIGN,
+		                          KEY_USAGE_CRL_SIGN,
+		                          KEY_USAGE_OTHER,
+		                          KEY_USAGE_OTHER };
 	ASN1_BIT_STRING *bits = X509_get_ext_d2i(certificate, NID_key_usage, NULL, NULL);
 	unsigned usage = 0;
 

@@ -275,11 +275,12 @@ bool check_kubeconfig(const struct check_kubeconfig *check, struct check_reason 
 	reason->text[0] = '\0';
 	if (kubeconfig_read(check->text, &found, &err))
 		return refuse(reason, "%s", err.message);
-	if (!name_is_good("server", found.server, check->server, reason) || !name_is_good("cluster", found.cluster, check->cluster, reason) ||
-	    !name_is_good("user", found.user, check->user, reason))
+	if (!name_is_good("server", found.server, check->server, reason) ||
+	    !name_is_good("cluster", found.cluster, check->cluster, reason) || !name_is_good("user", found.user, check->user, reason))
 		return false;
 	if (found.authority.length != check->authority.length ||
-	    memcmp(found.authority.data ? found.authority.data : "", check->authority.bytes ? check->authority.bytes : "", check->authority.length) != 0)
+	    memcmp(found.authority.data ? found.authority.data : "", check->authority.bytes ? check->authority.bytes : "",
+	           check->authority.length) != 0)
 		return refuse(reason, "embeds another CA");
 	if (found.certificate.length == 0 || found.key.length == 0)
 		return refuse(reason, "client certificate or key is missing");

@@ -21,12 +21,12 @@ struct check_reason {
 /* A leaf and its key. Fields left zero are not checked; certificate is needed. */
 struct check_certificate {
 	struct pem_text certificate;
-	struct pem_text key;            /* must be the certificate's */
-	struct pem_text authority;      /* the certificate must chain to a certificate of this bundle ... */
-	unsigned usage;                 /* ... and allow all of these usages (enum certificate_usage) */
-	const char *const *sans;        /* NULL-terminated; each must be among the SANs; more SANs than these are fine */
-	const char *common_name;        /* must be equal */
-	int64_t threshold_seconds;      /* not good when notAfter <= now + this */
+	struct pem_text key;       /* must be the certificate's */
+	struct pem_text authority; /* the certificate must chain to a certificate of this bundle ... */
+	unsigned usage;            /* ... and allow all of these usages (enum certificate_usage) */
+	const char *const *sans;   /* NULL-terminated; each must be among the SANs; more SANs than these are fine */
+	const char *common_name;   /* must be equal */
+	int64_t threshold_seconds; /* not good when notAfter <= now + this */
 };
 bool check_certificate(const struct check_certificate *check, struct check_reason *reason);
 

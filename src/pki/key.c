@@ -33,8 +33,8 @@ int key_algorithm_parse(const char *text, const char *what, enum key_algorithm *
 			return 0;
 		}
 	}
-	return error_set(err, ERROR_INVALID, "%s: \"%s\" is no key algorithm; use ECDSA-P256, ECDSA-P384, RSA-2048, RSA-3072 or RSA-4096", what,
-	                 text ? text : "");
+	return error_set(err, ERROR_INVALID, "%s: \"%s\" is no key algorithm; use ECDSA-P256, ECDSA-P384, RSA-2048, RSA-3072 or RSA-4096",
+	                 what, text ? text : "");
 }
 
 const char *key_algorithm_name(enum key_algorithm algorithm)
@@ -119,8 +119,7 @@ static bool rsa_is_consistent(const EVP_PKEY *handle)
 	BIGNUM *n = NULL, *e = NULL, *d = NULL, *p = NULL, *q = NULL;
 	BIGNUM *product = BN_new(), *rest = BN_new();
 	BN_CTX *context = BN_CTX_new();
-	bool good = product != NULL && rest != NULL && context != NULL &&
-	            EVP_PKEY_get_bn_param(handle, OSSL_PKEY_PARAM_RSA_N, &n) == 1 &&
+	bool good = product != NULL && rest != NULL && context != NULL && EVP_PKEY_get_bn_param(handle, OSSL_PKEY_PARAM_RSA_N, &n) == 1 &&
 	            EVP_PKEY_get_bn_param(handle, OSSL_PKEY_PARAM_RSA_E, &e) == 1 &&
 	            EVP_PKEY_get_bn_param(handle, OSSL_PKEY_PARAM_RSA_D, &d) == 1 &&
 	            EVP_PKEY_get_bn_param(handle, OSSL_PKEY_PARAM_RSA_FACTOR1, &p) == 1 &&

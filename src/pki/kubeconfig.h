@@ -13,16 +13,16 @@
 enum { KUBECONFIG_MAXIMUM_BYTES = 1024 * 1024 };
 
 struct kubeconfig_content {
-	const char *server;  /* "https://10.96.171.202:6443" */
-	const char *cluster; /* the tenant's name; "kubernetes" for konnectivity */
-	const char *user;    /* the client certificate's CN */
+	const char *server;                          /* "https://10.96.171.202:6443" */
+	const char *cluster;                         /* the tenant's name; "kubernetes" for konnectivity */
+	const char *user;                            /* the client certificate's CN */
 	struct pem_text authority, certificate, key; /* authority or the pair may be absent (length 0): left out of the text */
 };
 void kubeconfig_write(const struct kubeconfig_content *content, struct buffer *out); /* appends */
 
 /* What the current context of a kubeconfig says. Free with kubeconfig_credentials_free(). */
 struct kubeconfig_credentials {
-	char *server, *cluster, *user, *context; /* never NULL; server "" when absent */
+	char *server, *cluster, *user, *context;   /* never NULL; server "" when absent */
 	struct buffer authority, certificate, key; /* decoded *-data members; empty when absent */
 };
 /* YAML or JSON. ERROR_CORRUPT names the member that is missing or malformed. Files named in it are never opened. */

@@ -12,8 +12,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void write_again(const struct kubeconfig_credentials *found)
 {
-	struct kubeconfig_content content = { .server = found->server, .cluster = found->cluster, .user = found->user,
-		.authority = pem_text(&found->authority), .certificate = pem_text(&found->certificate), .key = pem_text(&found->key) };
+	struct kubeconfig_content content = { .server = found->server,
+		                              .cluster = found->cluster,
+		                              .user = found->user,
+		                              .authority = pem_text(&found->authority),
+		                              .certificate = pem_text(&found->certificate),
+		                              .key = pem_text(&found->key) };
 	struct kubeconfig_credentials again KUBECONFIG_CREDENTIALS_CLEANUP = { 0 };
 	struct buffer text BUFFER_SECRET_CLEANUP = { 0 };
 	struct error err = { 0 };
@@ -21,8 +25,8 @@ static void write_again(const struct kubeconfig_credentials *found)
 	kubeconfig_write(&content, &text);
 	if (kubeconfig_read(pem_text(&text), &again, &err))
 		abort();
-	if (strcmp(again.server, found->server) != 0 || strcmp(again.cluster, found->cluster) != 0 || strcmp(again.user, found->user) != 0 ||
-	    again.key.length != found->key.length)
+	if (strcmp(again.server, found->server) != 0 || strcmp(again.cluster, found->cluster) != 0 ||
+	    strcmp(again.user, found->user) != 0 || again.key.length != found->key.length)
 		abort();
 }
 

@@ -106,7 +106,9 @@ static void test_authority(void **state)
 
 	make_authority(&made, "kubernetes", KEY_RSA_2048);
 	found = extensions(&made.authority.certificate);
-	assert_string_equal(found, "keyUsage! 030202a4|basicConstraints! 30030101ff|subjectKeyIdentifier 22|subjectAltName 300c820a6b756265726e65746573");
+	assert_string_equal(
+		found,
+		"keyUsage! 030202a4|basicConstraints! 30030101ff|subjectKeyIdentifier 22|subjectAltName 300c820a6b756265726e65746573");
 	assert_int_equal(certificate_read(pem_text(&made.authority.certificate), arena, &facts, &err), 0);
 	assert_string_equal(facts.subject, "CN=kubernetes");
 	assert_string_equal(facts.issuer, "CN=kubernetes");
@@ -138,8 +140,8 @@ static void test_subject_key_identifier_is_gos(void **state)
 
 static void test_api_server_leaf(void **state)
 {
-	static const char *const sans[] = { "node", "kubernetes", "10.96.0.1", "127.0.0.1", "localhost", "kubernetes", "*.example.com", "fd00::1",
-		                            NULL };
+	static const char *const sans[] = { "node",       "kubernetes",    "10.96.0.1", "127.0.0.1", "localhost",
+		                            "kubernetes", "*.example.com", "fd00::1",   NULL };
 	struct certificate_request request = { .common_name = "kube-apiserver", .usages = CERTIFICATE_SERVER_AUTH, .sans = sans };
 	struct arena *arena ARENA_CLEANUP = arena_new();
 	struct made made MADE_CLEANUP = { 0 };
@@ -177,8 +179,9 @@ static void test_api_server_leaf(void **state)
 static void test_client_leaf(void **state)
 {
 	static const char *const organizations[] = { "kubeadm:cluster-admins", NULL };
-	struct certificate_request request = { .common_name = "kubernetes-admin", .organizations = organizations,
-		.usages = CERTIFICATE_CLIENT_AUTH };
+	struct certificate_request request = { .common_name = "kubernetes-admin",
+		                               .organizations = organizations,
+		                               .usages = CERTIFICATE_CLIENT_AUTH };
 	struct arena *arena ARENA_CLEANUP = arena_new();
 	struct made made MADE_CLEANUP = { 0 };
 	struct buffer pem BUFFER_CLEANUP = { 0 };
@@ -189,7 +192,8 @@ static void test_client_leaf(void **state)
 	make_authority(&made, "kubernetes", KEY_RSA_2048);
 	assert_int_equal(certificate_issue(made.opened, &request, made.leaf_key, &pem, &err), 0);
 	found = extensions(&pem);
-	assert_string_equal(found, "keyUsage! 030205a0|extendedKeyUsage 300a06082b06010505070302|basicConstraints! 3000|authorityKeyIdentifier 24");
+	assert_string_equal(
+		found, "keyUsage! 030205a0|extendedKeyUsage 300a06082b06010505070302|basicConstraints! 3000|authorityKeyIdentifier 24");
 	assert_int_equal(certificate_read(pem_text(&pem), arena, &facts, &err), 0);
 	assert_string_equal(facts.subject, "CN=kubernetes-admin,O=kubeadm:cluster-admins");
 	assert_string_equal(facts.common_name, "kubernetes-admin");
@@ -201,8 +205,9 @@ static void test_client_leaf(void **state)
 static void test_ten_year_leaf(void **state)
 {
 	static const char *const organizations[] = { "system:masters", NULL };
-	struct certificate_request request = { .common_name = "golden_minimal", .organizations = organizations,
-		.profile = CERTIFICATE_PROFILE_TEN_YEARS };
+	struct certificate_request request = { .common_name = "golden_minimal",
+		                               .organizations = organizations,
+		                               .profile = CERTIFICATE_PROFILE_TEN_YEARS };
 	struct arena *arena ARENA_CLEANUP = arena_new();
 	struct made made MADE_CLEANUP = { 0 };
 	struct buffer pem BUFFER_CLEANUP = { 0 };
@@ -227,7 +232,8 @@ static void test_ten_year_leaf(void **state)
 	certificate = decode(&pem);
 	assert_int_equal(ASN1_STRING_type(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(X509_get_subject_name(certificate), 0))),
 	                 V_ASN1_PRINTABLESTRING);
-	assert_int_equal(ASN1_STRING_type(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(X509_get_subject_name(certificate), 1))), V_ASN1_UTF8STRING);
+	assert_int_equal(ASN1_STRING_type(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(X509_get_subject_name(certificate), 1))),
+	                 V_ASN1_UTF8STRING);
 	X509_free(certificate);
 }
 
@@ -293,7 +299,8 @@ static void test_authorities_that_cannot_sign(void **state)
 
 	make_authority(&made, "ca", KEY_ECDSA_P256);
 	make_authority(&other, "ca", KEY_RSA_2048);
-	assert_int_equal(certificate_authority_open(pem_text(&made.authority.certificate), pem_text(&other.authority.key), &opened, &err), -1);
+	assert_int_equal(certificate_authority_open(pem_text(&made.authority.certificate), pem_text(&other.authority.key), &opened, &err),
+	                 -1);
 	assert_non_null(strstr(err.message, "does not belong"));
 	assert_int_equal(certificate_issue(made.opened, &request, made.leaf_key, &leaf, &err), 0);
 	assert_int_equal(key_write_private(made.leaf_key, &leaf_key, &err), 0);
@@ -367,8 +374,8 @@ static void test_openssl_command_agrees(void **state)
 	write_file(folder, "leaf.crt", &leaf);
 	authority = string_printf("%s/ca.crt", folder);
 	certificate = string_printf("%s/leaf.crt", folder);
-	if (process_command(&err, "openssl", "verify", "-x509_strict", "-purpose", "sslserver", "-verify_ip", "10.0.0.5", "-CAfile", authority,
-	                    certificate, NULL))
+	if (process_command(&err, "openssl", "verify", "-x509_strict", "-purpose", "sslserver", "-verify_ip", "10.0.0.5", "-CAfile",
+	                    authority, certificate, NULL))
 		fail_msg("%s", err.message);
 	assert_int_equal(process_command(&err, "openssl", "verify", "-verify_ip", "10.0.0.6", "-CAfile", authority, certificate, NULL), -1);
 	assert_int_equal(process_command(&err, "openssl", "verify", "-purpose", "sslclient", "-CAfile", authority, certificate, NULL), -1);

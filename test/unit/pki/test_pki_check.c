@@ -72,9 +72,13 @@ static void test_leaf(void **state)
 	make_authority("kubernetes", &authority);
 	make_authority("kubernetes", &other); /* a rotated CA has the same name */
 	make_leaf(&authority, &request, &leaf);
-	check = (struct check_certificate){ .certificate = pem_text(&leaf.certificate), .key = pem_text(&leaf.key),
-		.authority = pem_text(&authority.certificate), .usage = CERTIFICATE_SERVER_AUTH, .sans = sans, .threshold_seconds = DAY,
-		.common_name = "kube-apiserver" };
+	check = (struct check_certificate){ .certificate = pem_text(&leaf.certificate),
+		                            .key = pem_text(&leaf.key),
+		                            .authority = pem_text(&authority.certificate),
+		                            .usage = CERTIFICATE_SERVER_AUTH,
+		                            .sans = sans,
+		                            .threshold_seconds = DAY,
+		                            .common_name = "kube-apiserver" };
 	if (!check_certificate(&check, &reason))
 		fail_msg("%s", reason.text);
 	assert_string_equal(reason.text, "");
@@ -119,8 +123,9 @@ static void test_time(void **state)
 
 	make_authority("front-proxy-ca", &authority);
 	make_leaf(&authority, &request, &leaf);
-	check = (struct check_certificate){ .certificate = pem_text(&leaf.certificate), .authority = pem_text(&authority.certificate),
-		.threshold_seconds = DAY };
+	check = (struct check_certificate){ .certificate = pem_text(&leaf.certificate),
+		                            .authority = pem_text(&authority.certificate),
+		                            .threshold_seconds = DAY };
 	now = end - DAY - 1;
 	assert_true(check_certificate(&check, &reason));
 	now = end - DAY;
@@ -162,7 +167,8 @@ static void test_expired_authority_of_a_valid_leaf(void **state)
 static void test_bundle_of_authorities(void **state)
 {
 	struct certificate_request request = { .common_name = "x", .usages = CERTIFICATE_CLIENT_AUTH };
-	struct certificate_pair old CERTIFICATE_PAIR_CLEANUP = { 0 }, new CERTIFICATE_PAIR_CLEANUP = { 0 }, leaf CERTIFICATE_PAIR_CLEANUP = { 0 };
+	struct certificate_pair old CERTIFICATE_PAIR_CLEANUP = { 0 }, new CERTIFICATE_PAIR_CLEANUP = { 0 },
+				    leaf CERTIFICATE_PAIR_CLEANUP = { 0 };
 	struct buffer bundle BUFFER_CLEANUP = { 0 };
 	struct check_certificate check;
 	struct check_reason reason;
@@ -243,11 +249,19 @@ static void test_kubeconfig(void **state)
 	make_authority("kubernetes", &authority);
 	make_authority("kubernetes", &other);
 	make_leaf(&authority, &request, &leaf);
-	content = (struct kubeconfig_content){ .server = "https://10.0.0.1:6443", .cluster = "t", .user = "kubernetes-admin",
-		.authority = pem_text(&authority.certificate), .certificate = pem_text(&leaf.certificate), .key = pem_text(&leaf.key) };
+	content = (struct kubeconfig_content){ .server = "https://10.0.0.1:6443",
+		                               .cluster = "t",
+		                               .user = "kubernetes-admin",
+		                               .authority = pem_text(&authority.certificate),
+		                               .certificate = pem_text(&leaf.certificate),
+		                               .key = pem_text(&leaf.key) };
 	kubeconfig_write(&content, &text);
-	check = (struct check_kubeconfig){ .text = pem_text(&text), .authority = pem_text(&authority.certificate), .server = content.server,
-		.cluster = "t", .user = "kubernetes-admin", .threshold_seconds = DAY };
+	check = (struct check_kubeconfig){ .text = pem_text(&text),
+		                           .authority = pem_text(&authority.certificate),
+		                           .server = content.server,
+		                           .cluster = "t",
+		                           .user = "kubernetes-admin",
+		                           .threshold_seconds = DAY };
 	if (!check_kubeconfig(&check, &reason))
 		fail_msg("%s", reason.text);
 	check.authority = pem_text(&other.certificate);

@@ -52,8 +52,10 @@ static void test_all_kinds_at_once(void **state)
 	assert_int_equal(certificate_authority_open(pem_text(&authority.certificate), pem_text(&authority.key), &opened, &err), 0);
 	second.authority = opened;
 	assert_int_equal(issuer_run(issuer, &second, 1, NULL, &err), 0);
-	check = (struct check_certificate){ .certificate = pem_text(&leaf.certificate), .key = pem_text(&leaf.key),
-		.authority = pem_text(&authority.certificate), .usage = CERTIFICATE_CLIENT_AUTH };
+	check = (struct check_certificate){ .certificate = pem_text(&leaf.certificate),
+		                            .key = pem_text(&leaf.key),
+		                            .authority = pem_text(&authority.certificate),
+		                            .usage = CERTIFICATE_CLIENT_AUTH };
 	assert_true(check_certificate(&check, &reason));
 	assert_int_equal(issuer_run(issuer, NULL, 0, NULL, &err), 0);
 	issuer_free(issuer);
@@ -147,7 +149,8 @@ static void *crowd_member(void *argument)
 	struct check_reason reason;
 	struct error err = { 0 };
 
-	if (issuer_run(crowd->issuer, &job, 1, NULL, &err) || !check_service_account(pem_text(&pair.certificate), pem_text(&pair.key), &reason))
+	if (issuer_run(crowd->issuer, &job, 1, NULL, &err) ||
+	    !check_service_account(pem_text(&pair.certificate), pem_text(&pair.key), &reason))
 		__atomic_add_fetch(&crowd->failures, 1, __ATOMIC_SEQ_CST);
 	return NULL;
 }
@@ -180,9 +183,9 @@ static void test_too_large_a_stock(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_all_kinds_at_once), cmocka_unit_test(test_stock_serves_and_refills),
+		cmocka_unit_test(test_all_kinds_at_once),      cmocka_unit_test(test_stock_serves_and_refills),
 		cmocka_unit_test(test_failure_leaves_nothing), cmocka_unit_test(test_cancel_and_deadline),
-		cmocka_unit_test(test_many_callers), cmocka_unit_test(test_too_large_a_stock),
+		cmocka_unit_test(test_many_callers),           cmocka_unit_test(test_too_large_a_stock),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

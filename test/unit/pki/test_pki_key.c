@@ -73,8 +73,8 @@ static void write_foreign(EVP_PKEY *handle, const EVP_CIPHER *cipher, bool pkcs8
 	BIO *bio = BIO_new(BIO_s_mem());
 	char *bytes, password[] = "password";
 	long length;
-	int written = pkcs8 ? PEM_write_bio_PKCS8PrivateKey(bio, handle, cipher, cipher ? password : NULL, cipher ? 8 : 0, NULL, NULL) :
-			      PEM_write_bio_PrivateKey_traditional(bio, handle, cipher, (unsigned char *)(cipher ? password : NULL),
+	int written = pkcs8 ? PEM_write_bio_PKCS8PrivateKey(bio, handle, cipher, cipher ? password : NULL, cipher ? 8 : 0, NULL, NULL)
+	                    : PEM_write_bio_PrivateKey_traditional(bio, handle, cipher, (unsigned char *)(cipher ? password : NULL),
 	                                                           cipher ? 8 : 0, NULL, NULL);
 
 	assert_int_equal(written, 1);
@@ -226,14 +226,10 @@ static void test_limits(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_algorithm_names),
-		cmocka_unit_test(test_round_trips),
-		cmocka_unit_test(test_foreign_forms),
-		cmocka_unit_test(test_parameters_before_the_key_are_skipped),
-		cmocka_unit_test(test_unsupported_keys),
-		cmocka_unit_test(test_damaged_keys),
-		cmocka_unit_test(test_malformed),
-		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_algorithm_names),  cmocka_unit_test(test_round_trips),
+		cmocka_unit_test(test_foreign_forms),    cmocka_unit_test(test_parameters_before_the_key_are_skipped),
+		cmocka_unit_test(test_unsupported_keys), cmocka_unit_test(test_damaged_keys),
+		cmocka_unit_test(test_malformed),        cmocka_unit_test(test_limits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

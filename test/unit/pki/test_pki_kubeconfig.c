@@ -46,8 +46,12 @@ static void test_shape_is_upstreams(void **state)
 
 static void round_trip(const char *server, const char *cluster, const char *user)
 {
-	struct kubeconfig_content content = { .server = server, .cluster = cluster, .user = user, .authority = pem_text_string("CA\n"),
-		.certificate = pem_text_string("CERT"), .key = pem_text_string("KEY") };
+	struct kubeconfig_content content = { .server = server,
+		                              .cluster = cluster,
+		                              .user = user,
+		                              .authority = pem_text_string("CA\n"),
+		                              .certificate = pem_text_string("CERT"),
+		                              .key = pem_text_string("KEY") };
 	struct kubeconfig_credentials found KUBECONFIG_CREDENTIALS_CLEANUP = { 0 };
 	struct buffer text BUFFER_SECRET_CLEANUP = { 0 };
 	char *context FREE_CLEANUP = string_printf("%s@%s", user, cluster);
@@ -91,7 +95,8 @@ static void test_json_and_foreign_members(void **state)
 {
 	static const char text[] =
 		"{\"kind\":\"Config\",\"apiVersion\":\"v1\",\"preferences\":{},\"current-context\":\"b\","
-		"\"contexts\":[{\"name\":\"a\",\"context\":{\"cluster\":\"x\",\"user\":\"y\"}},{\"name\":\"b\",\"context\":{\"cluster\":\"x\",\"user\":\"y\",\"namespace\":\"n\"}}],"
+		"\"contexts\":[{\"name\":\"a\",\"context\":{\"cluster\":\"x\",\"user\":\"y\"}},{\"name\":\"b\",\"context\":{\"cluster\":"
+		"\"x\",\"user\":\"y\",\"namespace\":\"n\"}}],"
 		"\"clusters\":[{\"name\":\"x\",\"cluster\":{\"server\":\"https://s\",\"certificate-authority\":\"/etc/passwd\"}}],"
 		"\"users\":[{\"name\":\"y\",\"user\":{\"token\":\"t\"}}]}";
 	struct kubeconfig_credentials found KUBECONFIG_CREDENTIALS_CLEANUP = { 0 };
@@ -117,7 +122,8 @@ static void test_malformed(void **state)
 		{ "kind: Config\ncurrent-context: c\ncontexts: {}\n", "no entry \"c\" in contexts" },
 		{ "kind: Config\ncurrent-context: c\ncontexts: [5, {name: c}]\n", "has no member context" },
 		{ "kind: Config\ncurrent-context: c\ncontexts: [{name: c, context: {cluster: x}}]\n", "user is missing" },
-		{ "kind: Config\ncurrent-context: c\ncontexts: [{name: c, context: {cluster: x, user: y}}]\n", "no entry \"x\" in clusters" },
+		{ "kind: Config\ncurrent-context: c\ncontexts: [{name: c, context: {cluster: x, user: y}}]\n",
+		  "no entry \"x\" in clusters" },
 		{ "kind: Config\ncurrent-context: c\ncontexts: [{name: c, context: {cluster: x, user: y}}]\n"
 		  "clusters: [{name: x, cluster: {certificate-authority-data: 7}}]\nusers: [{name: y, user: {}}]\n",
 		  "certificate-authority-data is not a string" },
@@ -141,7 +147,7 @@ static void test_malformed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_shape_is_upstreams), cmocka_unit_test(test_round_trips), cmocka_unit_test(test_without_user),
+		cmocka_unit_test(test_shape_is_upstreams),       cmocka_unit_test(test_round_trips), cmocka_unit_test(test_without_user),
 		cmocka_unit_test(test_json_and_foreign_members), cmocka_unit_test(test_malformed),
 	};
 
