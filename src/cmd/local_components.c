@@ -166,7 +166,8 @@ static void print_table(const json_t *rows)
 		double mebibytes = (double)json_integer_or(row, "size", 0) / (1024 * 1024);
 
 		(void)printf("%-24s %-10s %-9s %-9s %7.1f M  %s\n", json_string_or(row, "file", ""), json_string_or(row, "version", ""),
-		             json_string_or(row, "state", ""), json_string_or(row, "source", "-"), mebibytes, json_string_or(row, "path", ""));
+		             json_string_or(row, "state", ""), json_string_or(row, "source", "-"), mebibytes,
+		             json_string_or(row, "path", ""));
 	}
 }
 

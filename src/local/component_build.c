@@ -50,9 +50,10 @@ int component_build_toolchain(char version[COMPONENT_GO_VERSION_SIZE], struct er
 	size_t length;
 
 	if (go == NULL)
-		return error_set(err, ERROR_NOT_FOUND,
-		                 "go is not installed, and building is the way that is left: install Go 1.26.6 or newer (https://go.dev/dl), "
-		                 "or name a folder that holds the programs with --components-from");
+		return error_set(
+			err, ERROR_NOT_FOUND,
+			"go is not installed, and building is the way that is left: install Go 1.26.6 or newer (https://go.dev/dl), "
+			"or name a folder that holds the programs with --components-from");
 	if (process_run(&options, NULL, NULL, err) != 0)
 		return error_wrap(err, "ask go for its version");
 	length = output.data != NULL ? strcspn(output.data, "\r\n") : 0;
@@ -82,8 +83,8 @@ static const char *remedy(const struct component *component, const char *text)
 		return "; a newer Go is needed: install it, or allow Go to fetch it with GOTOOLCHAIN=auto";
 	if (strstr(text, "C compiler") != NULL || strstr(text, "\"gcc\": executable file not found") != NULL)
 		return "; a C compiler is needed: apt-get install gcc libc6-dev";
-	if (component->build.needs != NULL && (strstr(text, "seccomp.h") != NULL || strstr(text, "pkg-config") != NULL ||
-	                                       strstr(text, "-lseccomp") != NULL))
+	if (component->build.needs != NULL &&
+	    (strstr(text, "seccomp.h") != NULL || strstr(text, "pkg-config") != NULL || strstr(text, "-lseccomp") != NULL))
 		return "; a library is missing: apt-get install libseccomp-dev pkg-config";
 	if (strstr(text, "dial tcp") != NULL || strstr(text, "no such host") != NULL || strstr(text, "i/o timeout") != NULL)
 		return "; the Go module proxy is not reachable: set GOPROXY, or name a folder with --components-from";
@@ -92,8 +93,8 @@ static const char *remedy(const struct component *component, const char *text)
 	return "";
 }
 
-static int explain(const struct component *component, const struct component_file *file, const struct watcher *watcher,
-                   const char *log, struct error *err)
+static int explain(const struct component *component, const struct component_file *file, const struct watcher *watcher, const char *log,
+                   struct error *err)
 {
 	BUFFER_CLEANUP struct buffer text = { 0 };
 	unsigned first = watcher->count > TAIL_LINES ? watcher->count - TAIL_LINES : 0;
@@ -112,8 +113,9 @@ static int explain(const struct component *component, const struct component_fil
  */
 static void make_environment(const struct component *component, const char *architecture, struct string_list *list)
 {
-	static const char *const dropped[] = { "GOFLAGS=", "GOWORK=", "GO111MODULE=", "GOEXPERIMENT=", "GOOS=", "GOARCH=", "GOAMD64=",
-	                                       "GOARM64=", "CGO_ENABLED=", "CGO_CFLAGS=", "CGO_LDFLAGS=", "GODEBUG=", "LC_ALL=" };
+	static const char *const dropped[] = { "GOFLAGS=",     "GOWORK=",  "GO111MODULE=", "GOEXPERIMENT=", "GOOS=",
+		                               "GOARCH=",      "GOAMD64=", "GOARM64=",     "CGO_ENABLED=",  "CGO_CFLAGS=",
+		                               "CGO_LDFLAGS=", "GODEBUG=", "LC_ALL=" };
 
 	for (char **entry = environ; *entry != NULL; entry++) {
 		bool keep = true;
@@ -134,20 +136,23 @@ static void make_environment(const struct component *component, const char *arch
 		string_list_add(list, "HOME=/root");
 }
 
-int component_build_file(const struct component *component, const struct component_file *file, const char *architecture,
-                         const char *output, const char *log, void (*line)(const char *line, void *context), void *context,
-                         struct cancel *cancel, struct error *err)
+int component_build_file(const struct component *component, const struct component_file *file, const char *architecture, const char *output,
+                         const char *log, void (*line)(const char *line, void *context), void *context, struct cancel *cancel,
+                         struct error *err)
 {
 	const char *go = go_program();
 	FREE_CLEANUP char *linker = string_printf("-ldflags=-s -w %s", component->build.linker_flags);
 	FREE_CLEANUP char *tags = string_printf("-tags=%s", component->build.tags);
-	const char *const arguments[] = { go, "build", "-v", "-mod=readonly", "-trimpath", "-buildvcs=false", tags, linker, "-o", output,
-	                                  file->package, NULL };
+	const char *const arguments[] = { go,   "build", "-v", "-mod=readonly", "-trimpath",   "-buildvcs=false",
+		                          tags, linker,  "-o", output,          file->package, NULL };
 	STRING_LIST_CLEANUP struct string_list environment = { 0 };
 	DESCRIPTOR_CLEANUP int descriptor = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0644);
 	struct watcher watcher = { .log = descriptor, .on_line = line, .context = context };
-	struct process_options options = { .arguments = arguments, .directory = component->build.folder,
-	                                   .timeout_ms = COMPONENT_BUILD_TIMEOUT_MS, .on_line = on_line, .on_line_argument = &watcher };
+	struct process_options options = { .arguments = arguments,
+		                           .directory = component->build.folder,
+		                           .timeout_ms = COMPONENT_BUILD_TIMEOUT_MS,
+		                           .on_line = on_line,
+		                           .on_line_argument = &watcher };
 
 	if (go == NULL)
 		return component_build_toolchain((char[COMPONENT_GO_VERSION_SIZE]){ 0 }, err);

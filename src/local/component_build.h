@@ -23,6 +23,6 @@ int component_build_toolchain(char version[COMPONENT_GO_VERSION_SIZE], struct er
  * do about the usual causes (toolchain too old, C compiler or a library missing, module proxy not reachable).
  * on_line (may be NULL) gets each line as it comes.
  */
-int component_build_file(const struct component *component, const struct component_file *file, const char *architecture,
-                         const char *output, const char *log, void (*on_line)(const char *line, void *context), void *context,
-                         struct cancel *cancel, struct error *err);
+int component_build_file(const struct component *component, const struct component_file *file, const char *architecture, const char *output,
+                         const char *log, void (*on_line)(const char *line, void *context), void *context, struct cancel *cancel,
+                         struct error *err);

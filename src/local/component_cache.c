@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "local/component_cache.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -168,8 +169,7 @@ static int64_t modified_of(const struct stat *info)
 	return (int64_t)info->st_mtim.tv_sec * 1000000000 + info->st_mtim.tv_nsec;
 }
 
-static int write_manifest(const struct component_cache *cache, const struct component *component, const json_t *manifest,
-                          struct error *err)
+static int write_manifest(const struct component_cache *cache, const struct component *component, const json_t *manifest, struct error *err)
 {
 	FREE_CLEANUP char *folder = folder_of(cache, component);
 	FREE_CLEANUP char *path = string_printf("%s/manifest.json", folder);
@@ -209,6 +209,22 @@ int component_cache_check(struct component_cache *cache, const struct component 
 	return 0;
 }
 
+/* What killed runs left behind. A build that outlived its parent may still write there: it then writes into a file without a name. */
+static void remove_stale(const char *folder, const char *file)
+{
+	FREE_CLEANUP char *prefix = string_printf(".%s.", file);
+	DIR *stream = opendir(folder);
+	struct dirent *entry;
+
+	if (stream == NULL)
+		return;
+	while ((entry = readdir(stream)) != NULL) {
+		if (string_has_prefix(entry->d_name, prefix) && string_has_suffix(entry->d_name, ".new"))
+			(void)unlinkat(dirfd(stream), entry->d_name, 0);
+	}
+	(void)closedir(stream);
+}
+
 char *component_cache_temporary(struct component_cache *cache, const struct component *component, const char *file, struct error *err)
 {
 	FREE_CLEANUP char *folder = folder_of(cache, component);
@@ -216,8 +232,8 @@ char *component_cache_temporary(struct component_cache *cache, const struct comp
 
 	if (file_make_directories(programs, 0755, err) != 0)
 		return NULL;
-	/* One name: the cache lock admits one writer, and what a killed run left behind is overwritten. */
-	return string_printf("%s/.%s.new", programs, file);
+	remove_stale(programs, file);
+	return string_printf("%s/.%s.%ld.new", programs, file, (long)getpid());
 }
 
 /* Mode, durable bytes, digest and the time that the manifest will show. */

@@ -101,8 +101,7 @@ int digest_of_file(const char *path, char text[COMPONENT_SHA256_SIZE], uint64_t 
 
 static bool is_hexadecimal(char character)
 {
-	return (character >= '0' && character <= '9') || (character >= 'a' && character <= 'f') ||
-	       (character >= 'A' && character <= 'F');
+	return (character >= '0' && character <= '9') || (character >= 'a' && character <= 'f') || (character >= 'A' && character <= 'F');
 }
 
 static size_t digits_at(const char *text, size_t length)

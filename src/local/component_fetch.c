@@ -113,8 +113,8 @@ static bool time_to_report(const struct component_fetch *fetch)
 	return clock_monotonic_ms() - fetch->reported >= REPORT_MS;
 }
 
-static int install(struct component_fetch *fetch, const struct component_file *file, const char *temporary,
-                   enum component_source source, const char *detail, struct error *err)
+static int install(struct component_fetch *fetch, const struct component_file *file, const char *temporary, enum component_source source,
+                   const char *detail, struct error *err)
 {
 	char text[320];
 
@@ -156,7 +156,8 @@ static int take_from_folder(struct component_fetch *fetch, bool *taken, struct e
 		return 0;
 	}
 	if (!match.known)
-		notice(fetch, "%s: nothing lists its digest, so it was taken unchecked; a SHA256SUMS file beside it would be used", match.path);
+		notice(fetch, "%s: nothing lists its digest, so it was taken unchecked; a SHA256SUMS file beside it would be used",
+		       match.path);
 	return install(fetch, fetch->file, temporary, COMPONENT_SOURCE_FOLDER, match.path, err);
 }
 
@@ -226,8 +227,8 @@ static int download_and_install(struct component_fetch *fetch, struct error *err
 {
 	const struct component_download *download = fetch->file->download;
 	const char *slash = strrchr(download->url, '/');
-	FREE_CLEANUP char *folder = string_printf("%s/downloads/%s-%s", component_cache_root(fetch->cache), fetch->component->name,
-	                                          fetch->component->version);
+	FREE_CLEANUP char *folder =
+		string_printf("%s/downloads/%s-%s", component_cache_root(fetch->cache), fetch->component->name, fetch->component->version);
 	FREE_CLEANUP char *path = string_printf("%s%s", folder, slash);
 	FREE_CLEANUP char *temporary = NULL;
 	char sha256[COMPONENT_SHA256_SIZE];

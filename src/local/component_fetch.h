@@ -22,13 +22,13 @@
 #include "local/component_lock.h"
 
 enum component_activity {
-	COMPONENT_ACTIVITY_WAITING,     /* another run holds the cache */
-	COMPONENT_ACTIVITY_COPYING,     /* from the user's folder */
+	COMPONENT_ACTIVITY_WAITING, /* another run holds the cache */
+	COMPONENT_ACTIVITY_COPYING, /* from the user's folder */
 	COMPONENT_ACTIVITY_DOWNLOADING,
 	COMPONENT_ACTIVITY_UNPACKING,
 	COMPONENT_ACTIVITY_BUILDING,
-	COMPONENT_ACTIVITY_DONE,        /* this file is installed */
-	COMPONENT_ACTIVITY_NOTICE       /* one line for the user in `text` */
+	COMPONENT_ACTIVITY_DONE,  /* this file is installed */
+	COMPONENT_ACTIVITY_NOTICE /* one line for the user in `text` */
 };
 
 struct component_progress {

@@ -16,8 +16,8 @@ const char *component_folder_path(const struct component_folder *folder);
 
 struct component_folder_match {
 	char path[4096];
-	bool archive;                       /* the official archive; the program is a member of it */
-	bool known;                         /* sha256 is what the file must have */
+	bool archive; /* the official archive; the program is a member of it */
+	bool known;   /* sha256 is what the file must have */
 	char sha256[COMPONENT_SHA256_SIZE];
 };
 

@@ -44,8 +44,7 @@ static int refuse(const struct reader *reader, struct error *err, const char *fi
 	return error_set(err, ERROR_INVALID, "%s: %s: %s", reader->where, field, problem);
 }
 
-static int check_members(const struct reader *reader, const json_t *object, const char *field, const char *const *known,
-                         struct error *err)
+static int check_members(const struct reader *reader, const json_t *object, const char *field, const char *const *known, struct error *err)
 {
 	const char *key;
 	json_t *value;
@@ -166,8 +165,8 @@ static int read_url(const struct reader *reader, const json_t *object, const cha
 	return *result != NULL ? 0 : -1;
 }
 
-static int read_download(const struct reader *reader, const json_t *object, const char *field,
-                         const struct component_download **result, struct error *err)
+static int read_download(const struct reader *reader, const json_t *object, const char *field, const struct component_download **result,
+                         struct error *err)
 {
 	static const char *const known[] = { "url", "checksums", "sha256", NULL };
 	const json_t *value = json_object_get(object, "download");
@@ -187,15 +186,15 @@ static int read_download(const struct reader *reader, const json_t *object, cons
 		return -1;
 	if (download->sha256[0] == '\0' && download->checksums == NULL)
 		return error_set(err, ERROR_INVALID,
-		                 "%s: %schecksums: missing: with sha256 unknown the download can be verified by nothing else", reader->where,
-		                 prefix);
+		                 "%s: %schecksums: missing: with sha256 unknown the download can be verified by nothing else",
+		                 reader->where, prefix);
 	*result = download;
 	return 0;
 }
 
 /* Joins a list of texts; absent gives "". */
-static int read_list(const struct reader *reader, const json_t *object, const char *member, const char *separator,
-                     const char **result, struct error *err)
+static int read_list(const struct reader *reader, const json_t *object, const char *member, const char *separator, const char **result,
+                     struct error *err)
 {
 	const json_t *list = json_object_get(object, member);
 	BUFFER_CLEANUP struct buffer out = { 0 };
@@ -233,8 +232,7 @@ static int read_build(const struct reader *reader, const json_t *object, struct 
 	    read_text(reader, value, "build.", "folder", true, &folder, err) != 0 ||
 	    read_text(reader, value, "build.", "module", true, &build->module, err) != 0 ||
 	    read_text(reader, value, "build.", "needs", false, &build->needs, err) != 0 ||
-	    read_bool(reader, value, "cgo", &build->cgo, err) != 0 ||
-	    read_list(reader, value, "tags", ",", &build->tags, err) != 0 ||
+	    read_bool(reader, value, "cgo", &build->cgo, err) != 0 || read_list(reader, value, "tags", ",", &build->tags, err) != 0 ||
 	    read_list(reader, value, "linker_flags", " ", &build->linker_flags, err) != 0)
 		return -1;
 	if (folder[0] == '/' || strstr(folder, "..") != NULL)
@@ -310,7 +308,8 @@ static int read_component(struct reader *reader, const json_t *object, struct co
 		plain += shared != NULL && component->files[i].download == shared && component->files[i].member == NULL;
 	}
 	if (plain > 0 && sharing > 1)
-		return refuse(reader, err, "files", "the component's download cannot be one file itself and hold others: give each a member");
+		return refuse(reader, err, "files",
+		              "the component's download cannot be one file itself and hold others: give each a member");
 	return 0;
 }
 
@@ -327,11 +326,12 @@ static int check_defaults(const struct component_lock *lock, struct error *err)
 				continue;
 			defaults += other->is_default;
 			if (j > i && strcmp(one->version, other->version) == 0)
-				return error_set(err, ERROR_INVALID, "components[%zu] (%s): version %s is listed twice", j, one->name, one->version);
+				return error_set(err, ERROR_INVALID, "components[%zu] (%s): version %s is listed twice", j, one->name,
+				                 one->version);
 		}
 		if (defaults != 1)
-			return error_set(err, ERROR_INVALID, "%s: exactly one of its versions must have `default: true`, found %u", one->name,
-			                 defaults);
+			return error_set(err, ERROR_INVALID, "%s: exactly one of its versions must have `default: true`, found %u",
+			                 one->name, defaults);
 	}
 	return 0;
 }

@@ -13,8 +13,8 @@
 
 enum {
 	COMPONENT_LOCK_BYTES_MAX = 1024 * 1024,
-	COMPONENT_MAX = 64,      /* components in one lock, every version counted */
-	COMPONENT_FILE_MAX = 32, /* files of one component */
+	COMPONENT_MAX = 64,        /* components in one lock, every version counted */
+	COMPONENT_FILE_MAX = 32,   /* files of one component */
 	COMPONENT_SHA256_SIZE = 65 /* 64 hexadecimal digits and NUL */
 };
 
@@ -26,9 +26,9 @@ struct component_download {
 };
 
 struct component_file {
-	const char *name;    /* "kube-apiserver": file name in the cache */
-	const char *package; /* Go package that is built */
-	const char *member;  /* path in the archive; NULL: the download is the program itself */
+	const char *name;                          /* "kube-apiserver": file name in the cache */
+	const char *package;                       /* Go package that is built */
+	const char *member;                        /* path in the archive; NULL: the download is the program itself */
 	const struct component_download *download; /* several files may share one; NULL: upstream publishes no binary */
 };
 
@@ -42,10 +42,10 @@ struct component_build {
 };
 
 struct component {
-	const char *name;     /* "kubernetes", "etcd" */
-	const char *version;  /* as upstream writes it: "v1.36.3" */
-	const char *number;   /* the same without a leading v */
-	const char *license;  /* SPDX expression */
+	const char *name;    /* "kubernetes", "etcd" */
+	const char *version; /* as upstream writes it: "v1.36.3" */
+	const char *number;  /* the same without a leading v */
+	const char *license; /* SPDX expression */
 	const char *homepage;
 	bool is_default; /* the version that is taken when none is asked for: exactly one per name */
 	struct component_build build;

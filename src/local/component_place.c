@@ -94,6 +94,7 @@ char *component_place_helper(const char *name, struct error *err)
 	if (path == NULL)
 		path = find_above(built, err);
 	if (path == NULL)
-		(void)error_set(err, ERROR_NOT_FOUND, "%s was not found in libexec/kamaji beside this program: is the installation whole?", name);
+		(void)error_set(err, ERROR_NOT_FOUND, "%s was not found in libexec/kamaji beside this program: is the installation whole?",
+		                name);
 	return path;
 }

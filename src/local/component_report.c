@@ -83,7 +83,8 @@ void component_reporter_show(void *context, const struct component_progress *pro
 		line(reporter, true, "note: %s", progress->text);
 	} else if (progress->activity == COMPONENT_ACTIVITY_DONE) {
 		line(reporter, true, "%s %s: %llu.%llu s, %s", progress->file, progress->component->version,
-		     (unsigned long long)(progress->elapsed_ms / 1000), (unsigned long long)(progress->elapsed_ms / 100 % 10), progress->text);
+		     (unsigned long long)(progress->elapsed_ms / 1000), (unsigned long long)(progress->elapsed_ms / 100 % 10),
+		     progress->text);
 		reporter->last_ms = 0;
 	} else {
 		show_passing(reporter, progress);

@@ -34,7 +34,7 @@ struct downloader {
 	struct curl_calls curl;
 	CURL *handle;
 	bool allow_http;
-	bool asked;       /* reach was decided */
+	bool asked; /* reach was decided */
 	bool reachable;
 	struct error why; /* when it is not */
 	char message[CURL_ERROR_SIZE];

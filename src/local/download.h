@@ -15,9 +15,9 @@
 #include "io/cancel.h"
 
 enum {
-	DOWNLOAD_TRIES_MAX = 6,         /* connections that may be cut in the middle of one file */
-	DOWNLOAD_REACH_MS = 4000,       /* how long the one attempt may take that decides whether downloads work at all */
-	DOWNLOAD_STALL_SECONDS = 30     /* below 1 KiB/s for so long counts as cut */
+	DOWNLOAD_TRIES_MAX = 6,     /* connections that may be cut in the middle of one file */
+	DOWNLOAD_REACH_MS = 4000,   /* how long the one attempt may take that decides whether downloads work at all */
+	DOWNLOAD_STALL_SECONDS = 30 /* below 1 KiB/s for so long counts as cut */
 };
 #define DOWNLOAD_BYTES_MAX (UINT64_C(2) * 1024 * 1024 * 1024)
 

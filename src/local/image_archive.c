@@ -168,7 +168,8 @@ static json_t *make_config(const struct image_description *description, const st
 	json_object_set_new(config, "Entrypoint", text_array(description->entrypoint));
 	if (description->environment != NULL)
 		json_object_set_new(config, "Env", text_array(description->environment));
-	json_object_set_new(config, "WorkingDir", json_string_new(description->working_directory != NULL ? description->working_directory : "/"));
+	json_object_set_new(config, "WorkingDir",
+	                    json_string_new(description->working_directory != NULL ? description->working_directory : "/"));
 	json_object_set_new(config, "Labels", labels);
 	clock_format_rfc3339(time, created, sizeof(created));
 	return json_build("{s:s, s:s, s:s, s:o, s:{s:s, s:[o]}, s:[{s:s, s:s}]}", "created", created, "architecture",
@@ -247,8 +248,7 @@ static int write_all(struct tar_writer *writer, const struct image_description *
 	return tar_writer_end(writer, err);
 }
 
-int image_archive_write(const char *path, const struct image_description *description, char digest[IMAGE_DIGEST_SIZE],
-                        struct error *err)
+int image_archive_write(const char *path, const struct image_description *description, char digest[IMAGE_DIGEST_SIZE], struct error *err)
 {
 	FREE_CLEANUP char *temporary = string_printf("%s.new", path);
 	DESCRIPTOR_CLEANUP int descriptor = open(temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);

@@ -45,5 +45,4 @@ struct image_description {
 };
 
 /* Replaces `path` atomically; digest (may be NULL) gets the manifest's digest. */
-int image_archive_write(const char *path, const struct image_description *description, char digest[IMAGE_DIGEST_SIZE],
-                        struct error *err);
+int image_archive_write(const char *path, const struct image_description *description, char digest[IMAGE_DIGEST_SIZE], struct error *err);

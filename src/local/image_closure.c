@@ -96,8 +96,12 @@ int image_closure_read(const char *program, struct string_list *paths, struct er
 	/* Nothing of the caller's: LD_PRELOAD and LD_LIBRARY_PATH would show libraries that the image does not need. */
 	const char *const environment[] = { "LC_ALL=C", NULL };
 	BUFFER_CLEANUP struct buffer output = { .limit = OUTPUT_MAX };
-	struct process_options options = { .arguments = arguments, .environment = environment, .directory = "/", .output = &output,
-	                                   .error_output = &output, .timeout_ms = 30000 };
+	struct process_options options = { .arguments = arguments,
+		                           .environment = environment,
+		                           .directory = "/",
+		                           .output = &output,
+		                           .error_output = &output,
+		                           .timeout_ms = 30000 };
 
 	if (resolved == NULL)
 		return error_set_errno(err, errno, "read %s", program);

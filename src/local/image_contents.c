@@ -49,8 +49,8 @@ void image_contents_add_base(struct image_contents *contents)
 int image_contents_add_authorities(struct image_contents *contents, struct error *err)
 {
 	/* Debian, Fedora, Alpine and openSUSE keep the bundle in these places. */
-	static const char *const places[] = { "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
-	                                      "/etc/ssl/cert.pem", "/etc/ssl/ca-bundle.pem" };
+	static const char *const places[] = { "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem",
+		                              "/etc/ssl/ca-bundle.pem" };
 
 	for (size_t i = 0; i < ARRAY_LENGTH(places); i++) {
 		if (access(places[i], R_OK) == 0) {
@@ -98,11 +98,11 @@ static int add_plugins(struct image_contents *contents, const char *folder, stru
 
 int image_contents_add_firewall_tools(struct image_contents *contents, struct error *err)
 {
-	static const char *const names[] = { "iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save",
-	                                     "ip6tables-restore" };
+	static const char *const names[] = { "iptables",  "iptables-save",  "iptables-restore",
+		                             "ip6tables", "ip6tables-save", "ip6tables-restore" };
 	static const char tables[] = "/usr/sbin/xtables-nft-multi";
 	static const char *const folders[] = { "/usr/lib/x86_64-linux-gnu/xtables", "/usr/lib/aarch64-linux-gnu/xtables",
-	                                       "/usr/lib64/xtables" };
+		                               "/usr/lib64/xtables" };
 
 	if (access("/usr/sbin/nft", X_OK) == 0 && image_contents_add_program(contents, "/usr/sbin/nft", "/usr/sbin/nft", err) != 0)
 		return -1;

@@ -357,7 +357,9 @@ int image_set_archive(struct image_set *set, size_t index, const char **path, ch
 		.references = entry->public.references,
 		.entrypoint = entrypoint,
 		.environment = environment,
-		.user = entry->kind == KIND_KAMAJI ? "65532:65532" : entry->kind == KIND_PAUSE ? "65535:65535" : NULL,
+		.user = entry->kind == KIND_KAMAJI  ? "65532:65532"
+		        : entry->kind == KIND_PAUSE ? "65535:65535"
+		                                    : NULL,
 		.labels = labels,
 		.label_count = ARRAY_LENGTH(labels),
 		.architecture = component_architecture(),

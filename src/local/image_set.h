@@ -31,10 +31,10 @@ enum {
 };
 
 struct image_entry {
-	const char *references[4];  /* NULL-terminated: names of the same image */
-	const char *title;          /* "kube-apiserver v1.36.3", for people */
-	bool ours;                  /* no registry has it: always imported */
-	const char *registry;       /* host asked for upstream's image ("registry.k8s.io"); NULL when ours */
+	const char *references[4]; /* NULL-terminated: names of the same image */
+	const char *title;         /* "kube-apiserver v1.36.3", for people */
+	bool ours;                 /* no registry has it: always imported */
+	const char *registry;      /* host asked for upstream's image ("registry.k8s.io"); NULL when ours */
 };
 
 enum image_decision {

@@ -26,14 +26,14 @@ struct fixture_server {
 	int listener;
 	uint16_t port;
 	pthread_t thread;
-	const char *path;       /* served besides sums_path; others give 404 */
+	const char *path; /* served besides sums_path; others give 404 */
 	const char *body;
 	size_t length;
 	const char *sums_path, *sums; /* NULL: none */
-	size_t cut_after;       /* bytes of the body a reply gives before it is cut; 0: whole */
+	size_t cut_after;             /* bytes of the body a reply gives before it is cut; 0: whole */
 	bool ignore_range;
-	atomic_uint requests;   /* for `path`, HEAD not counted */
-	atomic_uint ranged;     /* of those, with a Range header */
+	atomic_uint requests; /* for `path`, HEAD not counted */
+	atomic_uint ranged;   /* of those, with a Range header */
 	atomic_bool stop;
 };
 

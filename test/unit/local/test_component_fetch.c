@@ -20,7 +20,7 @@
 
 struct scene {
 	char *folder, *given, *cache, *source;
-	struct buffer archive;                /* tool.tgz: bin/one, bin/two */
+	struct buffer archive; /* tool.tgz: bin/one, bin/two */
 	char archive_sha256[COMPONENT_SHA256_SIZE];
 	char sums[256];
 	struct fixture_server server;
@@ -34,7 +34,8 @@ static void note(void *context, const struct component_progress *progress)
 	struct scene *scene = context;
 
 	if (progress->activity == COMPONENT_ACTIVITY_NOTICE)
-		(void)snprintf(scene->notices + strlen(scene->notices), sizeof(scene->notices) - strlen(scene->notices), "%s\n", progress->text);
+		(void)snprintf(scene->notices + strlen(scene->notices), sizeof(scene->notices) - strlen(scene->notices), "%s\n",
+		               progress->text);
 	if (progress->activity == COMPONENT_ACTIVITY_DONE)
 		(void)snprintf(scene->done + strlen(scene->done), sizeof(scene->done) - strlen(scene->done), "%s: %s\n", progress->file,
 		               progress->text);
@@ -92,8 +93,9 @@ static void open_scene(struct scene *scene)
 	assert_int_equal(mkdir(scene->given, 0755) | mkdir(scene->source, 0755), 0);
 	make_archive(scene);
 	(void)snprintf(scene->sums, sizeof(scene->sums), "%s  tool.tgz\n", scene->archive_sha256);
-	scene->server = (struct fixture_server){ .path = "/tool.tgz", .body = scene->archive.data, .length = scene->archive.length,
-	                                         .sums_path = "/sums", .sums = scene->sums };
+	scene->server = (struct fixture_server){
+		.path = "/tool.tgz", .body = scene->archive.data, .length = scene->archive.length, .sums_path = "/sums", .sums = scene->sums
+	};
 	fixture_server_start(&scene->server);
 	write_lock(scene, scene->archive_sha256);
 	write_module(scene);
@@ -113,9 +115,14 @@ static void close_scene(struct scene *scene)
 
 static int ensure(struct scene *scene, bool folder, bool download, bool build, struct error *err)
 {
-	struct component_fetch_options options = { .lock = scene->lock, .cache_root = scene->cache,
-	                                           .from_folder = folder ? scene->given : NULL, .no_download = !download,
-	                                           .no_build = !build, .allow_http = true, .progress = note, .context = scene };
+	struct component_fetch_options options = { .lock = scene->lock,
+		                                   .cache_root = scene->cache,
+		                                   .from_folder = folder ? scene->given : NULL,
+		                                   .no_download = !download,
+		                                   .no_build = !build,
+		                                   .allow_http = true,
+		                                   .progress = note,
+		                                   .context = scene };
 
 	scene->notices[0] = scene->done[0] = '\0';
 	component_fetch_free(scene->fetch);
@@ -305,8 +312,9 @@ static enum component_state look(struct scene *scene, bool deep)
 	enum component_state state;
 	struct error err = { 0 };
 
-	assert_int_equal(component_cache_check(component_fetch_cache(scene->fetch), &scene->lock->components[0], "one", deep, &state, NULL,
-	                                       &err), 0);
+	assert_int_equal(
+		component_cache_check(component_fetch_cache(scene->fetch), &scene->lock->components[0], "one", deep, &state, NULL, &err),
+		0);
 	return state;
 }
 
@@ -374,9 +382,9 @@ static void test_lock(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_download),      cmocka_unit_test(test_published_checksum), cmocka_unit_test(test_wrong_download),
-		cmocka_unit_test(test_folder),        cmocka_unit_test(test_folder_archive),     cmocka_unit_test(test_build),
-		cmocka_unit_test(test_nothing_left),  cmocka_unit_test(test_damaged_cache),      cmocka_unit_test(test_damaged_manifest),
+		cmocka_unit_test(test_download),     cmocka_unit_test(test_published_checksum), cmocka_unit_test(test_wrong_download),
+		cmocka_unit_test(test_folder),       cmocka_unit_test(test_folder_archive),     cmocka_unit_test(test_build),
+		cmocka_unit_test(test_nothing_left), cmocka_unit_test(test_damaged_cache),      cmocka_unit_test(test_damaged_manifest),
 		cmocka_unit_test(test_lock),
 	};
 

@@ -59,7 +59,7 @@ static void test_volume(void **state)
 	assert_int_equal(symlink(outside, link), 0);
 	assert_int_equal(run_helper(folder, "teardown", volume, "Filesystem"), 0);
 	assert_int_equal(access(volume, F_OK), -1);
-	assert_true(fixture_exists(outside, "kept")); /* a link in a volume is removed, not followed */
+	assert_true(fixture_exists(outside, "kept"));                              /* a link in a volume is removed, not followed */
 	assert_int_equal(run_helper(folder, "teardown", volume, "Filesystem"), 0); /* gone already */
 	fixture_remove(folder);
 }

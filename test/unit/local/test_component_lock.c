@@ -114,7 +114,8 @@ static void test_bad(void **state)
 	expect_refused("name: kubectl", "nam: kubectl", "unknown member \"nam\"");
 	expect_refused(A64, "abc", "files[0].download.sha256: must be 64");
 	expect_refused("amd64: " A64, "riscv64: " A64, "missing for amd64");
-	expect_refused("https://example.org/{version}/{architecture}", "http://example.org", "files[0].download.url: must begin with https://");
+	expect_refused("https://example.org/{version}/{architecture}", "http://example.org",
+	               "files[0].download.url: must begin with https://");
 	expect_refused("{architecture}/kubectl", "{arch}/kubectl", "placeholders are");
 	expect_refused("checksums: https://example.org/sums, ", "", "checksums: missing");
 	expect_refused("folder: go/t", "folder: ../t", "build.folder");
@@ -183,7 +184,8 @@ static void test_digest_find(void **state)
 {
 	char sha256[COMPONENT_SHA256_SIZE];
 	struct error err = { 0 };
-	static const char list[] = "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\n" A64 "  ./x/runc.amd64\r\n" B64 " *runc.arm64\nrest\n";
+	static const char list[] =
+		"-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\n" A64 "  ./x/runc.amd64\r\n" B64 " *runc.arm64\nrest\n";
 
 	assert_int_equal(digest_find(list, strlen(list), "runc.amd64", sha256, &err), 0);
 	assert_string_equal(sha256, A64);

@@ -33,8 +33,9 @@ static void open_scene(struct scene *scene, size_t cut_after, bool ignore_range)
 	for (size_t i = 0; i < LENGTH; i++)
 		scene->body[i] = (char)(i * 31 + i / 251);
 	digest_of_bytes(scene->body, LENGTH, scene->sha256);
-	scene->server = (struct fixture_server){ .path = "/file", .body = scene->body, .length = LENGTH, .cut_after = cut_after,
-	                                         .ignore_range = ignore_range };
+	scene->server = (struct fixture_server){
+		.path = "/file", .body = scene->body, .length = LENGTH, .cut_after = cut_after, .ignore_range = ignore_range
+	};
 	fixture_server_start(&scene->server);
 	scene->url = string_printf("http://127.0.0.1:%u/file", scene->server.port);
 	scene->downloader = downloader_new(true, &err);
@@ -236,10 +237,11 @@ static void test_cancel(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_whole),        cmocka_unit_test(test_cut_connections), cmocka_unit_test(test_resume),
-		cmocka_unit_test(test_server_without_ranges), cmocka_unit_test(test_wrong_digest), cmocka_unit_test(test_no_progress),
-		cmocka_unit_test(test_text_limit),   cmocka_unit_test(test_reach_once),      cmocka_unit_test(test_only_https),
-		cmocka_unit_test(test_cancel),
+		cmocka_unit_test(test_whole),        cmocka_unit_test(test_cut_connections),
+		cmocka_unit_test(test_resume),       cmocka_unit_test(test_server_without_ranges),
+		cmocka_unit_test(test_wrong_digest), cmocka_unit_test(test_no_progress),
+		cmocka_unit_test(test_text_limit),   cmocka_unit_test(test_reach_once),
+		cmocka_unit_test(test_only_https),   cmocka_unit_test(test_cancel),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

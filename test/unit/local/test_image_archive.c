@@ -125,8 +125,15 @@ static char *write_image(const char *folder, const char *name, char digest[IMAGE
 	};
 	const struct image_label labels[] = { { "io.kamaji.image.made-from-components", "true" } };
 	const struct image_description description = {
-		.references = references, .files = files, .file_count = ARRAY_LENGTH(files), .entrypoint = entrypoint,
-		.environment = environment, .user = "65532:65532", .labels = labels, .label_count = 1, .architecture = "amd64",
+		.references = references,
+		.files = files,
+		.file_count = ARRAY_LENGTH(files),
+		.entrypoint = entrypoint,
+		.environment = environment,
+		.user = "65532:65532",
+		.labels = labels,
+		.label_count = 1,
+		.architecture = "amd64",
 	};
 	struct error err = { 0 };
 	struct stat info;
@@ -208,7 +215,8 @@ static void test_layout(void **state)
 	assert_string_equal(json_string_at(config, "config.Entrypoint[1]"), "serve");
 	assert_string_equal(json_string_at(config, "config.Env[0]"), "A=b");
 	assert_string_equal(json_string_at(config, "architecture"), "amd64");
-	assert_string_equal(json_string_value(json_object_get(json_at(config, "config.Labels"), "io.kamaji.image.made-from-components")), "true");
+	assert_string_equal(json_string_value(json_object_get(json_at(config, "config.Labels"), "io.kamaji.image.made-from-components")),
+	                    "true");
 	check_layer(layer);
 	check_headers(layer);
 	free_parts(&parts);
@@ -267,7 +275,9 @@ static void test_closure_text(void **state)
 
 	assert_int_equal(image_closure_parse("\tlinux-vdso.so.1 (0x00007ffd)\n\tlibz.so.1 => /lib/x/libz.so.1 (0x00007f)\n"
 	                                     "\tlibc.so.6 => /lib/x/libc.so.6 (0x1)\n\t/lib64/ld-linux-x86-64.so.2 (0x2)\n"
-	                                     "\tlibz.so.1 => /lib/x/libz.so.1 (0x00007f)", &paths, &err), 0);
+	                                     "\tlibz.so.1 => /lib/x/libz.so.1 (0x00007f)",
+	                                     &paths, &err),
+	                 0);
 	assert_int_equal(paths.count, 3);
 	assert_string_equal(paths.items[0], "/lib/x/libz.so.1");
 	assert_string_equal(paths.items[2], "/lib64/ld-linux-x86-64.so.2");

@@ -87,9 +87,15 @@ static void test_names(void **state)
 {
 	struct scene scene;
 	static const char *const wanted[] = {
-		"registry.k8s.io/kube-apiserver:v1.36.3", "registry.k8s.io/kube-controller-manager:v1.36.3",
-		"registry.k8s.io/kube-scheduler:v1.36.3", "registry.k8s.io/kube-proxy:v1.36.3", IMAGE_PAUSE, IMAGE_COREDNS,
-		IMAGE_LOCAL_PATH, IMAGE_VOLUME_HELPER, IMAGE_KAMAJI,
+		"registry.k8s.io/kube-apiserver:v1.36.3",
+		"registry.k8s.io/kube-controller-manager:v1.36.3",
+		"registry.k8s.io/kube-scheduler:v1.36.3",
+		"registry.k8s.io/kube-proxy:v1.36.3",
+		IMAGE_PAUSE,
+		IMAGE_COREDNS,
+		IMAGE_LOCAL_PATH,
+		IMAGE_VOLUME_HELPER,
+		IMAGE_KAMAJI,
 	};
 
 	open_scene(&scene);
@@ -193,8 +199,11 @@ static void test_missing_component(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_names), cmocka_unit_test(test_decide),            cmocka_unit_test(test_labels),
-		cmocka_unit_test(test_reuse), cmocka_unit_test(test_missing_component),
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_decide),
+		cmocka_unit_test(test_labels),
+		cmocka_unit_test(test_reuse),
+		cmocka_unit_test(test_missing_component),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
