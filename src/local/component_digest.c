@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -13,66 +12,16 @@
 
 enum { READ_SIZE = 256 * 1024, LINE_MAX_BYTES = 4096 };
 
-struct digest {
-	EVP_MD_CTX *context;
-};
-
-static void must(int done)
-{
-	if (done != 1)
-		abort(); /* SHA-256 in memory fails only when memory or the library is broken */
-}
-
-struct digest *digest_new(void)
-{
-	struct digest *digest = calloc(1, sizeof(*digest));
-
-	if (digest == NULL)
-		abort();
-	digest->context = EVP_MD_CTX_new();
-	if (digest->context == NULL)
-		abort();
-	must(EVP_DigestInit_ex(digest->context, EVP_sha256(), NULL));
-	return digest;
-}
-
-void digest_free(struct digest *digest)
-{
-	if (digest == NULL)
-		return;
-	EVP_MD_CTX_free(digest->context);
-	free(digest);
-}
-
-void digest_update(struct digest *digest, const void *bytes, size_t length)
-{
-	must(EVP_DigestUpdate(digest->context, bytes, length));
-}
-
-void digest_finish(struct digest *digest, char text[COMPONENT_SHA256_SIZE])
-{
-	static const char digits[] = "0123456789abcdef";
-	unsigned char sum[EVP_MAX_MD_SIZE];
-
-	must(EVP_DigestFinal_ex(digest->context, sum, NULL));
-	for (size_t i = 0; i < 32; i++) {
-		text[2 * i] = digits[sum[i] >> 4];
-		text[2 * i + 1] = digits[sum[i] & 15];
-	}
-	text[COMPONENT_SHA256_SIZE - 1] = '\0';
-}
+_Static_assert((int)COMPONENT_SHA256_SIZE == (int)DIGEST_HEX_SIZE, "a SHA-256 in hexadecimal");
 
 void digest_of_bytes(const void *bytes, size_t length, char text[COMPONENT_SHA256_SIZE])
 {
-	DIGEST_CLEANUP struct digest *digest = digest_new();
-
-	digest_update(digest, bytes, length);
-	digest_finish(digest, text);
+	digest_hex(DIGEST_SHA256, bytes, length, text);
 }
 
 int digest_of_file(const char *path, char text[COMPONENT_SHA256_SIZE], uint64_t *size, struct error *err)
 {
-	DIGEST_CLEANUP struct digest *digest = digest_new();
+	DIGEST_CLEANUP struct digest *digest = digest_new(DIGEST_SHA256);
 	FREE_CLEANUP unsigned char *bytes = malloc(READ_SIZE);
 	DESCRIPTOR_CLEANUP int descriptor = open(path, O_RDONLY | O_CLOEXEC);
 	uint64_t total = 0;
@@ -90,10 +39,10 @@ int digest_of_file(const char *path, char text[COMPONENT_SHA256_SIZE], uint64_t 
 			return error_set_errno(err, errno, "read %s", path);
 		if (got == 0)
 			break;
-		digest_update(digest, bytes, (size_t)got);
+		digest_add(digest, bytes, (size_t)got);
 		total += (uint64_t)got;
 	}
-	digest_finish(digest, text);
+	digest_finish_hex(digest, text);
 	if (size != NULL)
 		*size = total;
 	return 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SHA-256 of files and of streams, as the hexadecimal text that checksum files use. */
+/* SHA-256 of files and of bytes, as the hexadecimal text that checksum files use. */
 #pragma once
 
 #include <stdbool.h>
@@ -8,20 +8,7 @@
 
 #include "base/error.h"
 #include "local/component_lock.h"
-
-struct digest;
-
-struct digest *digest_new(void); /* never NULL */
-void digest_free(struct digest *digest);
-void digest_update(struct digest *digest, const void *bytes, size_t length);
-/* Lower-case hexadecimal; the digest is spent. */
-void digest_finish(struct digest *digest, char text[COMPONENT_SHA256_SIZE]);
-
-static inline void digest_cleanup(struct digest **digest)
-{
-	digest_free(*digest);
-}
-#define DIGEST_CLEANUP __attribute__((cleanup(digest_cleanup)))
+#include "pki/digest.h"
 
 void digest_of_bytes(const void *bytes, size_t length, char text[COMPONENT_SHA256_SIZE]);
 /* *size may be NULL. */

@@ -122,7 +122,7 @@ int component_folder_find(const struct component_folder *folder, const struct co
 
 static int copy_hashing(int from, int to, const char *source, char sha256[COMPONENT_SHA256_SIZE], struct error *err)
 {
-	DIGEST_CLEANUP struct digest *digest = digest_new();
+	DIGEST_CLEANUP struct digest *digest = digest_new(DIGEST_SHA256);
 	FREE_CLEANUP unsigned char *bytes = malloc(PIECE);
 
 	if (bytes == NULL)
@@ -136,11 +136,11 @@ static int copy_hashing(int from, int to, const char *source, char sha256[COMPON
 			return error_set_errno(err, errno, "read %s", source);
 		if (got == 0)
 			break;
-		digest_update(digest, bytes, (size_t)got);
+		digest_add(digest, bytes, (size_t)got);
 		if (file_write_all(to, bytes, (size_t)got, err) != 0)
 			return -1;
 	}
-	digest_finish(digest, sha256);
+	digest_finish_hex(digest, sha256);
 	return 0;
 }
 

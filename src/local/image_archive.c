@@ -124,7 +124,7 @@ static int write_file(struct tar_writer *writer, const struct image_file *file, 
 
 static int write_layer(struct tar_writer *writer, const struct image_description *description, struct blob *layer, struct error *err)
 {
-	DIGEST_CLEANUP struct digest *digest = digest_new();
+	DIGEST_CLEANUP struct digest *digest = digest_new(DIGEST_SHA256);
 	STRING_LIST_CLEANUP struct string_list made = { 0 };
 	char path[128];
 	int64_t header = tar_writer_reserve(writer, err);
@@ -141,7 +141,7 @@ static int write_layer(struct tar_writer *writer, const struct image_description
 		return -1;
 	writer->digest = NULL;
 	layer->size = writer->written;
-	digest_finish(digest, layer->sha256);
+	digest_finish_hex(digest, layer->sha256);
 	(void)snprintf(path, sizeof(path), "blobs/sha256/%s", layer->sha256);
 	return tar_writer_fill(writer, header, path, layer->size, err);
 }

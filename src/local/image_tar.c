@@ -15,7 +15,7 @@ static const unsigned char zeros[2 * IMAGE_TAR_BLOCK];
 int tar_writer_bytes(struct tar_writer *writer, const void *bytes, size_t length, struct error *err)
 {
 	if (writer->digest != NULL)
-		digest_update(writer->digest, bytes, length);
+		digest_add(writer->digest, bytes, length);
 	writer->written += length;
 	return file_write_all(writer->descriptor, bytes, length, err);
 }
