@@ -22,3 +22,4 @@ void cluster_controller_free(struct cluster_controller *controller);
 
 /* Looks at the tenant again: starts, nudges or ends what serves it. Any thread. */
 void cluster_controller_enqueue(struct cluster_controller *controller, const char *key);
+void cluster_controller_update_metrics(struct cluster_controller *controller); /* before /metrics is written */

@@ -23,3 +23,4 @@ void data_store_controller_free(struct data_store_controller *controller);
 void data_store_controller_enqueue(struct data_store_controller *controller, const char *name); /* any thread */
 /* A reconcile found the store unreachable: the next check comes soon. Any thread. */
 void data_store_controller_suspect(struct data_store_controller *controller, const char *name);
+void data_store_controller_update_metrics(struct data_store_controller *controller); /* before /metrics is written */

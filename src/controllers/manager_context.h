@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the controllers share: the loop, the admin cluster's client, the caches and the queues' wiring. Made by manager.c, lives longer than
- * every controller. All members are set before the first controller starts and do not change afterwards.
+ * every controller. All members but the atomic one are set before the first controller starts and do not
+ * change afterwards.
  *
  * Caches and what they hold (bytes, not trees):
  *   tenants       TenantControlPlane, all namespaces, whole
@@ -9,10 +10,11 @@
  *   secrets       label kamaji.clastix.io/project=kamaji: metadata, type, resourceVersion, a digest of data, and the not-after dates of
  *                 the certificates in it. Never a value: a reconcile that needs bytes reads the Secret itself
  *   references    all Secrets as metadata only, kept for those that a DataStore names
- *   config_maps, deployments, services   label kamaji.clastix.io/project=kamaji, whole
+ *   config_maps, deployments, services, ingresses, routes   label kamaji.clastix.io/project=kamaji, whole
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "base/error.h"
@@ -25,6 +27,10 @@ struct thread_pool;
 struct kube_client;
 struct kube_cache;
 struct event_recorder;
+struct kube_applier;
+struct datastore_pool;
+struct data_store_credentials;
+struct issuer;
 struct tenant_controller;
 struct data_store_controller;
 struct cluster_controller;
@@ -32,16 +38,33 @@ struct cluster_controller;
 struct manager_context {
 	const struct manager_options *options;
 	struct loop *loop;                /* drives every connection and watch */
-	struct thread_pool *crypto;       /* key generation and signatures */
+	struct thread_pool *requests;     /* runs the independent writes of one reconcile side by side */
+	struct issuer *issuer;            /* keys made in advance */
 	struct kube_client *client;       /* admin cluster */
-	struct event_recorder *events;
+	struct kube_applier *applier;
+	struct datastore_pool *data_store_pool;
+	struct data_store_credentials *credentials;
+	struct event_recorder *events;    /* NULL until leading */
 	struct cancel *stop;              /* triggered when reconciles under way must end */
-	struct kube_cache *tenants, *data_stores, *secrets, *references, *config_maps, *deployments, *services;
+	struct kube_cache *tenants, *data_stores, *secrets, *references, *config_maps, *deployments, *services, *ingresses;
+	struct kube_cache *routes;        /* NULL when the Gateway API is not served */
+	atomic_bool conditions_unsupported; /* the CRD installed prunes status.conditions of tenants */
 	struct tenant_controller *tenant_controller;
 	struct data_store_controller *data_store_controller;
 	struct cluster_controller *cluster_controller;
 };
 
-/* Parsed copy of what the cache holds (new reference), NULL when absent. Any thread. key is "namespace/name" or "name". */
-json_t *manager_context_tenant(const struct manager_context *context, const char *key);
-json_t *manager_context_data_store(const struct manager_context *context, const char *name);
+/* Index names of the caches. */
+#define INDEX_TENANT "tenant"         /* "namespace/name" of the tenant an object belongs to, by its labels */
+#define INDEX_DATA_STORE "data-store" /* of tenants: DataStores that spec or status name; "" never */
+#define INDEX_SECRET "secret"         /* of DataStores: "namespace/name" of the Secrets they refer to */
+
+/* Makes every cache, not started. gateway: the routes' too. Indexes need context->options. */
+void manager_context_make_caches(struct manager_context *context, bool gateway);
+void manager_context_start_caches(struct manager_context *context);
+/* Waits until all are filled; an error names the resource and why. */
+int manager_context_wait_caches(struct manager_context *context, struct cancel *cancel, struct error *err);
+void manager_context_free_caches(struct manager_context *context);
+
+/* "namespace/name" of the tenant that an object with our labels belongs to (free()), or NULL. */
+char *manager_context_tenant_key(const json_t *object);

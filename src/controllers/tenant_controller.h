@@ -25,3 +25,4 @@ void tenant_controller_free(struct tenant_controller *controller);
 void tenant_controller_enqueue(struct tenant_controller *controller, const char *key); /* any thread */
 /* Every tenant whose spec or status names this DataStore. Any thread. */
 void tenant_controller_enqueue_data_store(struct tenant_controller *controller, const char *data_store);
+void tenant_controller_update_metrics(struct tenant_controller *controller); /* before /metrics is written */

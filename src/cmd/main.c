@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `kamaji`: finds the subcommand and calls it. */
+#include <stdio.h>
+
+#include "base/strings.h"
+#include "cmd/commands.h"
+#include "cmd/options.h"
+#include "io/signals.h"
+
+struct command {
+	const char *name, *summary;
+	int (*function)(int argc, char **argv);
+};
+
+static const struct command commands[] = {
+	{ "manager", "run the operator in an admin cluster", cmd_manager },
+#ifdef KAMAJI_WITH_LOCAL
+	{ "local", "an admin cluster on this machine: up, status, down, kubeconfig, doctor", cmd_local },
+#endif
+	{ "version", "print the version of this program", cmd_version },
+};
+
+static void print_usage(FILE *out)
+{
+	fprintf(out, "kamaji hosts the control planes of many Kubernetes clusters as pods of one admin cluster.\n\n"
+	             "Usage: kamaji COMMAND [OPTIONS]\n\nCommands:\n");
+	for (size_t i = 0; i < ARRAY_LENGTH(commands); i++)
+		fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].summary);
+	fprintf(out, "  %-9s this text; `kamaji help COMMAND` for one command's\n\n", "help");
+	fprintf(out, "Examples:\n"
+	             "  kamaji manager --leader-elect=false --log-format text\n"
+	             "  kamaji version --output json\n\n"
+	             "Exit codes: 0 done, 1 tried and failed (the reason is on stderr), 2 wrong command line.\n");
+}
+
+static const struct command *find_command(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LENGTH(commands); i++) {
+		if (string_equal(commands[i].name, name))
+			return &commands[i];
+	}
+	return NULL;
+}
+
+static int unknown_command(const char *name)
+{
+	fprintf(stderr, "kamaji: unknown command \"%s\"; the commands are", name);
+	for (size_t i = 0; i < ARRAY_LENGTH(commands); i++)
+		fprintf(stderr, " %s,", commands[i].name);
+	fprintf(stderr, " help\n");
+	return EXIT_CODE_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	static char help_option[] = "--help";
+
+	signals_block();
+	if (argc < 2) {
+		print_usage(stderr);
+		return EXIT_CODE_USAGE;
+	}
+	if (string_equal(argv[1], "help") || string_equal(argv[1], "--help") || string_equal(argv[1], "-h")) {
+		if (argc < 3) {
+			print_usage(stdout);
+			return EXIT_CODE_OK;
+		}
+		const struct command *command = find_command(argv[2]);
+
+		return command ? command->function(2, (char *[]){ argv[2], help_option, NULL }) : unknown_command(argv[2]);
+	}
+	if (string_equal(argv[1], "--version"))
+		return cmd_version(1, argv);
+
+	const struct command *command = find_command(argv[1]);
+
+	return command ? command->function(argc - 1, argv + 1) : unknown_command(argv[1]);
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "api/names.h"
+#include "base/clock.h"
+#include "base/strings.h"
+#include "controllers/manager_context.h"
+#include "controllers/manager_metrics.h"
+#include "kube/cache.h"
+
+#define PROJECT_SELECTOR LABEL_PROJECT "=" LABEL_PROJECT_VALUE
+
+char *manager_context_tenant_key(const json_t *object)
+{
+	const json_t *labels = json_at(object, "metadata.labels");
+	const char *name = json_string_value(json_object_get(labels, LABEL_NAME));
+	const char *namespace_name = json_string_at(object, "metadata.namespace");
+
+	if (string_empty(name) || string_empty(namespace_name))
+		return NULL;
+	return string_printf("%s/%s", namespace_name, name);
+}
+
+static void index_tenant(const json_t *object, struct string_list *values, void *argument)
+{
+	char *key = manager_context_tenant_key(object);
+
+	if (key)
+		string_list_take(values, key);
+}
+
+static void add_name(struct string_list *values, const char *name)
+{
+	if (!string_empty(name) && !string_list_contains(values, name))
+		string_list_add(values, name);
+}
+
+static void index_data_store(const json_t *object, struct string_list *values, void *argument)
+{
+	const struct manager_context *context = argument;
+	size_t index;
+	json_t *override;
+
+	add_name(values, json_string_or(object, "spec.dataStore", context->options->data_store));
+	add_name(values, json_string_at(object, "status.storage.dataStoreName"));
+	json_array_foreach (json_at(object, "spec.dataStoreOverrides"), index, override)
+		add_name(values, json_string_at(override, "dataStore"));
+}
+
+static void add_reference(struct string_list *values, const json_t *reference)
+{
+	const char *name = json_string_at(reference, "secretReference.name");
+	const char *namespace_name = json_string_at(reference, "secretReference.namespace");
+
+	if (string_empty(name) || string_empty(namespace_name))
+		return;
+	FREE_CLEANUP char *key = string_printf("%s/%s", namespace_name, name);
+
+	add_name(values, key);
+}
+
+static void index_secret(const json_t *object, struct string_list *values, void *argument)
+{
+	static const char *const paths[] = {
+		"spec.tlsConfig.certificateAuthority.certificate", "spec.tlsConfig.certificateAuthority.privateKey",
+		"spec.tlsConfig.clientCertificate.certificate",    "spec.tlsConfig.clientCertificate.privateKey",
+		"spec.basicAuth.username",                         "spec.basicAuth.password",
+	};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(paths); i++)
+		add_reference(values, json_at(object, paths[i]));
+}
+
+/* All Secrets pass here as metadata only; of most nothing but name and version is of interest. */
+static void strip_reference(json_t *object, void *argument)
+{
+	(void)json_object_del(object, "data");
+	(void)json_object_del(object, "stringData");
+	(void)json_object_del(json_at(object, "metadata"), "annotations");
+}
+
+static struct kube_cache *labelled_cache(struct manager_context *context, const struct kube_resource *resource)
+{
+	const struct kube_cache_index tenant_index = { .name = INDEX_TENANT, .function = index_tenant };
+
+	return kube_cache_new(&(struct kube_cache_options){ .loop = context->loop, .client = context->client, .resource = resource,
+	                                                    .label_selector = PROJECT_SELECTOR, .indexes = &tenant_index, .index_count = 1 });
+}
+
+static void make_secret_caches(struct manager_context *context)
+{
+	const struct kube_cache_index tenant_index = { .name = INDEX_TENANT, .function = index_tenant };
+
+	context->secrets = kube_cache_new(&(struct kube_cache_options){
+		.loop = context->loop, .client = context->client, .resource = &kube_resource_secret, .label_selector = PROJECT_SELECTOR,
+		.transform = manager_metrics_secret_transform, .indexes = &tenant_index, .index_count = 1 });
+	context->references = kube_cache_new(&(struct kube_cache_options){
+		.loop = context->loop, .client = context->client, .resource = &kube_resource_secret, .metadata_only = true,
+		.transform = strip_reference });
+}
+
+void manager_context_make_caches(struct manager_context *context, bool gateway)
+{
+	const struct kube_cache_index store_index = { .name = INDEX_DATA_STORE, .function = index_data_store, .argument = context };
+	const struct kube_cache_index secret_index = { .name = INDEX_SECRET, .function = index_secret };
+
+	context->tenants = kube_cache_new(&(struct kube_cache_options){ .loop = context->loop, .client = context->client,
+	                                                                .resource = &kube_resource_tenant_control_plane,
+	                                                                .indexes = &store_index, .index_count = 1 });
+	context->data_stores = kube_cache_new(&(struct kube_cache_options){ .loop = context->loop, .client = context->client,
+	                                                                    .resource = &kube_resource_data_store,
+	                                                                    .indexes = &secret_index, .index_count = 1 });
+	make_secret_caches(context);
+	context->config_maps = labelled_cache(context, &kube_resource_config_map);
+	context->deployments = labelled_cache(context, &kube_resource_deployment);
+	context->services = labelled_cache(context, &kube_resource_service);
+	context->ingresses = labelled_cache(context, &kube_resource_ingress);
+	if (gateway)
+		context->routes = labelled_cache(context, &kube_resource_tls_route);
+}
+
+enum { CACHE_COUNT = 9 };
+
+static void all_caches(struct manager_context *context, struct kube_cache ***caches)
+{
+	caches[0] = &context->tenants;
+	caches[1] = &context->data_stores;
+	caches[2] = &context->secrets;
+	caches[3] = &context->references;
+	caches[4] = &context->config_maps;
+	caches[5] = &context->deployments;
+	caches[6] = &context->services;
+	caches[7] = &context->ingresses;
+	caches[8] = &context->routes;
+}
+
+void manager_context_start_caches(struct manager_context *context)
+{
+	struct kube_cache **caches[CACHE_COUNT];
+
+	all_caches(context, caches);
+	for (size_t i = 0; i < CACHE_COUNT; i++) {
+		if (*caches[i])
+			kube_cache_start(*caches[i]);
+	}
+}
+
+int manager_context_wait_caches(struct manager_context *context, struct cancel *cancel, struct error *err)
+{
+	struct kube_cache **caches[CACHE_COUNT];
+
+	all_caches(context, caches);
+	for (size_t i = 0; i < CACHE_COUNT; i++) {
+		if (*caches[i] && kube_cache_wait_synced(*caches[i], cancel, err) < 0) {
+			const struct kube_resource *resource = kube_cache_resource(*caches[i]);
+
+			return error_wrap(err, "%s%s%s", resource->plural, *resource->group ? "." : "", resource->group);
+		}
+	}
+	return 0;
+}
+
+void manager_context_free_caches(struct manager_context *context)
+{
+	struct kube_cache **caches[CACHE_COUNT];
+
+	all_caches(context, caches);
+	for (size_t i = 0; i < CACHE_COUNT; i++) {
+		kube_cache_free(*caches[i]);
+		*caches[i] = NULL;
+	}
+}

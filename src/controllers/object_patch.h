@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Small guarded changes of live objects: finalizers and status. Patches are pure; the calls go to the admin cluster. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "io/cancel.h"
+
+struct kube_client;
+struct kube_cache;
+struct kube_resource;
+
+/*
+ * The JSON merge patch that makes `wanted` of `stored`: members that differ, null for members to remove, lists whole. NULL when there is
+ * nothing to change.
+ */
+json_t *object_patch_difference(const json_t *stored, const json_t *wanted);
+
+/*
+ * Adds or removes one finalizer by a JSON patch that holds only if the object is still at the resourceVersion of `live` (ERROR_CONFLICT
+ * otherwise). Does nothing when it is already so. Leaves every other member of the object alone. The object as stored (new reference)
+ * goes to *result when it is not NULL.
+ */
+int object_patch_finalizer(struct kube_client *client, const struct kube_resource *resource, const json_t *live, const char *finalizer,
+                           bool present, json_t **result, struct cancel *cancel, struct error *err);
+/* Removes all finalizers, with the same guard. */
+int object_patch_clear_finalizers(struct kube_client *client, const struct kube_resource *resource, const json_t *live,
+                                  struct cancel *cancel, struct error *err);
+bool object_has_finalizer(const json_t *object, const char *finalizer);
+
+/*
+ * Writes status when it differs from live.status: a merge patch of what differs, refused by the server when the object was deleted and
+ * made again (uid). *result (may be NULL) gets the stored object, or NULL when nothing was written. New reference.
+ */
+int object_patch_status(struct kube_client *client, const struct kube_resource *resource, const json_t *live, const json_t *status,
+                        json_t **result, struct cancel *cancel, struct error *err);

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controllers/worker_group.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "base/strings.h"
+#include "io/thread.h"
+#include "kube/work_queue.h"
+
+enum { WORKERS_MAXIMUM = 64 };
+
+static const char *const result_labels[] = { "controller", "result", NULL };
+static const char *const time_labels[] = { "controller", NULL };
+static const double time_buckets[] = { 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60 };
+static struct metric_family results = {
+	.name = "controller_runtime_reconcile_total", .help = "Reconciles by controller and result.", .type = METRIC_COUNTER, .labels = result_labels,
+};
+static struct metric_family durations = {
+	.name = "controller_runtime_reconcile_time_seconds", .help = "Time of one reconcile.", .type = METRIC_HISTOGRAM, .labels = time_labels,
+	.buckets = time_buckets, .bucket_count = ARRAY_LENGTH(time_buckets),
+};
+
+struct worker_group {
+	struct worker_group_options options;
+	struct work_queue *queue;
+	pthread_t threads[WORKERS_MAXIMUM];
+	unsigned started;
+};
+
+struct worker_group *worker_group_new(const struct worker_group_options *options)
+{
+	struct worker_group *group = calloc(1, sizeof(*group));
+
+	if (!group)
+		abort();
+	group->options = *options;
+	if (group->options.workers < 1)
+		group->options.workers = 1;
+	if (group->options.workers > WORKERS_MAXIMUM)
+		group->options.workers = WORKERS_MAXIMUM;
+	group->queue = work_queue_new(&(struct work_queue_options){
+		.name = options->name, .base_delay_ms = WORKER_BASE_DELAY_MS, .maximum_delay_ms = WORKER_MAXIMUM_DELAY_MS });
+	metric_register(&results);
+	metric_register(&durations);
+	return group;
+}
+
+uint64_t worker_retry_delay(const struct error *err)
+{
+	if (err->retry_after_ms > 0)
+		return err->retry_after_ms;
+	switch (err->class) {
+	case ERROR_NONE:
+		return UINT64_MAX;
+	case ERROR_PENDING:
+		return WORKER_PENDING_RECHECK_MS;
+	case ERROR_FORBIDDEN:
+		return WORKER_FORBIDDEN_DELAY_MS;
+	case ERROR_INVALID:
+	case ERROR_CORRUPT:
+	case ERROR_EXHAUSTED:
+	case ERROR_NOT_FOUND:
+	case ERROR_BUG:
+		return WORKER_INVALID_DELAY_MS;
+	case ERROR_TRANSIENT:
+	case ERROR_TIMEOUT:
+	case ERROR_CONFLICT:
+	case ERROR_EXISTS:
+	case ERROR_EXPIRED:
+	case ERROR_CANCELLED:
+	case ERROR_SYSTEM:
+		return 0;
+	}
+	return 0;
+}
+
+static void plan_next(struct worker_group *group, const char *key, const struct error *err)
+{
+	uint64_t delay = worker_retry_delay(err);
+
+	if (err->class == ERROR_NONE || err->class == ERROR_PENDING)
+		work_queue_forget(group->queue, key);
+	if (delay == 0)
+		work_queue_add_rate_limited(group->queue, key);
+	else if (delay != UINT64_MAX)
+		work_queue_add_after(group->queue, key, delay);
+}
+
+static const char *result_name(const struct error *err)
+{
+	if (err->class == ERROR_NONE)
+		return "success";
+	return err->class == ERROR_PENDING ? "requeue_after" : "error";
+}
+
+static void log_result(const struct worker_group *group, const char *key, const struct error *err)
+{
+	if (err->class == ERROR_NONE)
+		return;
+	if (err->class == ERROR_PENDING || err->class == ERROR_CONFLICT || err->class == ERROR_CANCELLED)
+		log_debug("reconcile.waiting", err->message, LOG_STRING("controller", group->options.name), LOG_STRING("key", key));
+	else
+		log_warning_error("reconcile.failed", "reconcile failed", err, LOG_STRING("controller", group->options.name),
+		                  LOG_STRING("key", key));
+}
+
+static void work_on(struct worker_group *group, const char *key)
+{
+	uint64_t begin = clock_monotonic_ns();
+	CANCEL_CLEANUP struct cancel *cancel = cancel_new(group->options.stop, clock_monotonic_ms() + group->options.timeout_ms);
+	struct error err = { 0 };
+
+	if (group->options.reconcile(key, cancel, group->options.argument, &err) == 0)
+		error_clear(&err);
+	else if (err.class == ERROR_NONE)
+		(void)error_set(&err, ERROR_BUG, "reconcile failed without a reason");
+	log_result(group, key, &err);
+	metric_add(&results, METRIC_VALUES(group->options.name, result_name(&err)), 1);
+	metric_observe(&durations, METRIC_VALUES(group->options.name), (double)(clock_monotonic_ns() - begin) / 1e9);
+	if (!cancel_is_triggered(group->options.stop))
+		plan_next(group, key, &err);
+}
+
+static void *worker(void *argument)
+{
+	struct worker_group *group = argument;
+
+	for (;;) {
+		struct error err = { 0 };
+		FREE_CLEANUP char *key = work_queue_get(group->queue, NULL, &err);
+
+		if (!key)
+			return NULL;
+		work_on(group, key);
+		work_queue_done(group->queue, key);
+	}
+}
+
+int worker_group_start(struct worker_group *group, struct error *err)
+{
+	while (group->started < group->options.workers) {
+		if (thread_start(&group->threads[group->started], group->options.name, worker, group, err) < 0)
+			return error_wrap(err, "controller %s", group->options.name);
+		group->started++;
+	}
+	return 0;
+}
+
+bool worker_group_stop(struct worker_group *group, uint64_t deadline_ms)
+{
+	CANCEL_CLEANUP struct cancel *limit = cancel_new(NULL, deadline_ms);
+	struct error err = { 0 };
+
+	work_queue_shutdown(group->queue);
+	return group->started == 0 || work_queue_drain(group->queue, limit, &err) == 0;
+}
+
+void worker_group_join(struct worker_group *group)
+{
+	work_queue_shutdown(group->queue);
+	for (unsigned i = 0; i < group->started; i++)
+		(void)pthread_join(group->threads[i], NULL);
+	group->started = 0;
+}
+
+void worker_group_free(struct worker_group *group)
+{
+	if (!group)
+		return;
+	worker_group_join(group);
+	work_queue_free(group->queue);
+	free(group);
+}
+
+void worker_group_add(struct worker_group *group, const char *key)
+{
+	work_queue_add(group->queue, key);
+}
+
+void worker_group_add_after(struct worker_group *group, const char *key, uint64_t milliseconds)
+{
+	work_queue_add_after(group->queue, key, milliseconds);
+}
+
+void worker_group_add_rate_limited(struct worker_group *group, const char *key)
+{
+	work_queue_add_rate_limited(group->queue, key);
+}
+
+void worker_group_update_metrics(struct worker_group *group)
+{
+	work_queue_update_metrics(group->queue);
+}
