@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kube/apply.h"
 
-#include <openssl/evp.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,12 +11,11 @@
 #include "base/strings.h"
 #include "io/thread.h"
 #include "kube/json_bytes.h"
-
-enum { DIGEST = 32 };
+#include "pki/digest.h"
 
 /* What an apply could not change: the same desired object leaves the same differences. */
 struct remainder {
-	unsigned char desired[DIGEST], differences[DIGEST];
+	unsigned char desired[DIGEST_MAXIMUM_SIZE], differences[DIGEST_MAXIMUM_SIZE];
 };
 
 struct kube_applier {
@@ -54,19 +52,13 @@ void kube_applier_forget(struct kube_applier *applier, const char *uid)
 	free(map_remove(&applier->remainders, uid));
 }
 
-static void digest(const void *bytes, size_t length, unsigned char out[DIGEST])
-{
-	if (EVP_Digest(bytes, length, out, NULL, EVP_sha256(), NULL) != 1)
-		abort();
-}
-
 static struct remainder remainder_of(const json_t *desired, const struct buffer *differences)
 {
 	SECRET_CLEANUP char *text = json_canonical(desired);
 	struct remainder remainder;
 
-	digest(text, strlen(text), remainder.desired);
-	digest(differences->data != NULL ? differences->data : "", differences->length, remainder.differences);
+	digest_bytes(DIGEST_SHA256, text, strlen(text), remainder.desired);
+	digest_bytes(DIGEST_SHA256, differences->data, differences->length, remainder.differences);
 	return remainder;
 }
 

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <openssl/evp.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,21 +10,14 @@
 #include "base/strings.h"
 #include "kube/cache.h"
 #include "kube/json_bytes.h"
+#include "pki/digest.h"
 
 static json_t *digest_of(const void *bytes, size_t length)
 {
-	unsigned char digest[EVP_MAX_MD_SIZE];
-	unsigned digest_length = 0;
-	char text[7 + 2 * EVP_MAX_MD_SIZE + 1] = "sha256:";
+	char hex[DIGEST_HEX_SIZE];
 
-	if (EVP_Digest(bytes, length, digest, &digest_length, EVP_sha256(), NULL) != 1)
-		abort(); /* SHA-256 of memory fails only for want of memory */
-	for (unsigned i = 0; i < digest_length; i++) {
-		text[7 + 2 * i] = "0123456789abcdef"[digest[i] >> 4];
-		text[8 + 2 * i] = "0123456789abcdef"[digest[i] & 15];
-	}
-	text[7 + 2 * digest_length] = '\0';
-	return json_string_new(text);
+	digest_hex(DIGEST_SHA256, bytes, length, hex);
+	return json_string_printf("sha256:%s", hex);
 }
 
 static json_t *digest_of_encoded(const json_t *value)
