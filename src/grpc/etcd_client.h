@@ -4,11 +4,15 @@
  * until it fails with ERROR_TRANSIENT, then the next is tried, each at most once per call. Thread-safe; no call from the loop's thread.
  * Who we are is the client certificate's common name.
  *
- * etcd's own errors are mapped by their text, since several share a gRPC code: "user name already exists", "role name already exists":
- * ERROR_EXISTS; "user name not found", "role name not found", "role is not granted to the user": ERROR_NOT_FOUND; "permission denied",
- * "invalid auth token", "authentication failed": ERROR_FORBIDDEN; "authentication is not enabled", "root user does not exist", "root
- * user does not have root role": ERROR_INVALID; no leader, leader changed, timed out: ERROR_TRANSIENT; "database space exceeded",
- * "request is too large": ERROR_EXHAUSTED; "required revision has been compacted": ERROR_EXPIRED.
+ * etcd's own errors are mapped by their text, since several share a gRPC code:
+ *   ERROR_EXISTS     user or role name already exists
+ *   ERROR_NOT_FOUND  user or role name not found, role not granted to the user, permission not granted to the role
+ *   ERROR_FORBIDDEN  permission denied, invalid auth token, authentication failed, and "user name is empty", which is how etcd says that
+ *                    a client without certificate came while authentication is on
+ *   ERROR_INVALID    authentication is not enabled, root user does not exist, root user does not have root role
+ *   ERROR_TRANSIENT  no leader, leader changed, timed out, server stopped
+ *   ERROR_EXHAUSTED  database space exceeded, request is too large, too many requests
+ *   ERROR_EXPIRED    required revision has been compacted
  */
 #pragma once
 
@@ -72,7 +76,8 @@ int etcd_client_auth_enable(struct etcd_client *client, struct cancel *cancel, s
 int etcd_client_auth_disable(struct etcd_client *client, struct cancel *cancel, struct error *err);
 /* password NULL: the user has none and can only come by certificate. */
 int etcd_client_user_add(struct etcd_client *client, const char *name, const char *password, struct cancel *cancel, struct error *err);
-int etcd_client_user_get(struct etcd_client *client, const char *name, struct string_list *roles, struct cancel *cancel, struct error *err);
+int etcd_client_user_get(struct etcd_client *client, const char *name, struct string_list *roles, struct cancel *cancel,
+                         struct error *err);
 int etcd_client_user_delete(struct etcd_client *client, const char *name, struct cancel *cancel, struct error *err);
 int etcd_client_user_list(struct etcd_client *client, struct string_list *names, struct cancel *cancel, struct error *err);
 int etcd_client_user_grant_role(struct etcd_client *client, const char *user, const char *role, struct cancel *cancel, struct error *err);
@@ -86,7 +91,8 @@ int etcd_client_role_grant_permission(struct etcd_client *client, const char *ro
 void etcd_role_free(struct etcd_role *role);
 void etcd_status_free(struct etcd_status *status);
 
-int etcd_client_put(struct etcd_client *client, const char *key, const void *value, size_t length, struct cancel *cancel, struct error *err);
+int etcd_client_put(struct etcd_client *client, const char *key, const void *value, size_t length, struct cancel *cancel,
+                    struct error *err);
 
 struct etcd_key_value {
 	char *key;       /* NUL-terminated copy; key_length counts */
@@ -125,5 +131,8 @@ int etcd_client_delete_range(struct etcd_client *client, const char *key, const 
 /* Of the endpoint that answers. Zero-initialise; etcd_status_free(). */
 int etcd_client_status(struct etcd_client *client, struct etcd_status *status, struct cancel *cancel, struct error *err);
 
-/* The end of the range of all keys with that prefix: "/a/" -> "/a0". free(). Prefixes of 0xff bytes alone give ETCD_ALL_KEYS' meaning: NULL. */
+/*
+ * The end of the range of all keys with that prefix: "/a/" -> "/a0". free(). NULL for "" and for prefixes of 0xff bytes alone: their
+ * range has no end, use ETCD_ALL_KEYS.
+ */
 char *etcd_prefix_end(const char *prefix);

@@ -361,6 +361,19 @@ static void conclude(struct http2_connection *connection)
 		connection->events->on_closed(connection, cause, connection->argument);
 }
 
+/* nghttp2 has nothing more to do: after GOAWAY of one side, or because it gave up on the peer and has told it so. */
+static void session_over(struct http2_connection *connection)
+{
+	struct error err = { 0 };
+
+	if (connection->goaway && connection->goaway_code != NGHTTP2_NO_ERROR)
+		error_set(&err, ERROR_TRANSIENT, "HTTP/2 with %s: %s", connection->peer, connection->diagnosis);
+	else if (!connection->goaway && !connection->terminated)
+		error_set(&err, ERROR_TRANSIENT, "%s broke the rules of HTTP/2%s%s", connection->peer, connection->diagnosis[0] ? ": " : "",
+		          connection->diagnosis);
+	end_with(connection, &err);
+}
+
 /* Read, dispatch, write, and again while there is something to do, within the budget of one turn. */
 static void pump(struct http2_connection *connection)
 {
@@ -377,13 +390,8 @@ static void pump(struct http2_connection *connection)
 			transmit(connection);
 		dispatch(connection);
 		if (!connection->ended && connection->output.length == 0 && !nghttp2_session_want_read(connection->session) &&
-		    !nghttp2_session_want_write(connection->session)) {
-			struct error err = { 0 };
-
-			if (connection->goaway_code != NGHTTP2_NO_ERROR || (connection->diagnosis[0] && !connection->terminated))
-				error_set(&err, ERROR_TRANSIENT, "HTTP/2 with %s: %s", connection->peer, connection->diagnosis);
-			end_with(connection, &err);
-		}
+		    !nghttp2_session_want_write(connection->session))
+			session_over(connection);
 	} while (!connection->ended && (connection->again || got > 0) && total < HTTP2_PUMP_BUDGET);
 	if (connection->ended && !connection->concluded)
 		conclude(connection);

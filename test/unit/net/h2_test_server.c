@@ -161,13 +161,14 @@ static void answer_refusal(struct connection *connection, struct stream *stream)
 	} else if (is_path(stream, "/refuse")) {
 		nghttp2_submit_rst_stream(connection->session, 0, stream->id, NGHTTP2_REFUSED_STREAM);
 	} else {
-		nghttp2_submit_goaway(connection->session, 0, stream->id - 2, NGHTTP2_NO_ERROR, NULL, 0);
+		nghttp2_submit_goaway(connection->session, 0, stream->id > 2 ? stream->id - 2 : 0, NGHTTP2_NO_ERROR, NULL, 0);
 		connection->close_when_sent = true;
 	}
 }
 
 static void answer_odd(struct connection *connection, struct stream *stream)
 {
+	size_t number = path_number(stream->path);
 	char *value;
 
 	if (is_path(stream, "/goaway-mid")) {
@@ -180,9 +181,8 @@ static void answer_odd(struct connection *connection, struct stream *stream)
 	} else if (is_path(stream, "/reset")) {
 		nghttp2_submit_rst_stream(connection->session, 0, stream->id, NGHTTP2_INTERNAL_ERROR);
 	} else if (is_path(stream, "/huge-header")) {
-		value = malloc(100 * 1024 + 1);
-		memset(value, 'h', 100 * 1024);
-		value[100 * 1024] = '\0';
+		value = calloc(1, number + 1);
+		memset(value, 'h', number);
 		reply(connection, stream, "200", "x-huge", value, "", 0);
 		free(value);
 	} else if (is_path(stream, "/freeze")) {

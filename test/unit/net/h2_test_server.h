@@ -10,7 +10,7 @@
  *   /goaway-mid      header, 5 bytes, GOAWAY at the stream, then closes
  *   /refuse?n=       the first n requests: RST_STREAM REFUSED_STREAM, then as /ok
  *   /reset           RST_STREAM INTERNAL_ERROR            /stall         never answers
- *   /truncate        content-length 100, 10 bytes, closes /huge-header   a header field of 100 KiB
+ *   /truncate        content-length 100, 10 bytes, closes /huge-header?n= a header field of n bytes
  *   /trickle?n=      n bytes, one every 10 ms             /watch         header, "one\n", then open until cancelled
  *   /freeze          stops reading and writing for good   /early         200 with END_STREAM before the body has come, RST NO_ERROR
  *   /garbage         bytes that are no HTTP/2             /close         closes without an answer
