@@ -92,6 +92,22 @@ static int see_certificate_is_valid(const struct etcd_store *store, struct error
 	return error_set(err, ERROR_INVALID, "the client certificate in spec.tlsConfig.clientCertificate expired on %s; renew it", text);
 }
 
+/* Anybody may ask for the status of authentication and for himself: the role shows whether we may manage users. */
+static int see_we_are_root(struct etcd_store *store, struct cancel *cancel, struct error *err)
+{
+	struct string_list roles STRING_LIST_CLEANUP = { 0 };
+
+	if (etcd_client_user_get(store->client, store->user, &roles, cancel, err)) {
+		if (err->class == ERROR_NOT_FOUND)
+			err->class = ERROR_FORBIDDEN;
+		return explain(store, err, "roles of etcd user", store->user);
+	}
+	if (string_list_contains(&roles, "root"))
+		return 0;
+	(void)error_set(err, ERROR_FORBIDDEN, "the role root is missing");
+	return explain(store, err, "roles of etcd user", store->user);
+}
+
 static int etcd_check(void *client, struct cancel *cancel, struct error *err)
 {
 	struct etcd_store *store = client;
@@ -107,7 +123,7 @@ static int etcd_check(void *client, struct cancel *cancel, struct error *err)
 			err, ERROR_INVALID,
 			"authentication is not enabled in etcd, so tenants would see each other's data; enable it: etcdctl user add root "
 			"--no-password; etcdctl role add root; etcdctl user grant-role root root; etcdctl auth enable");
-	return 0;
+	return see_we_are_root(store, cancel, err);
 }
 
 /* "root" as a tenant's role or user would open the whole store to it, and its deletion would lock everybody out. */
