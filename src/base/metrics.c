@@ -218,7 +218,10 @@ static void write_process(struct buffer *out)
 		              (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
 		                  (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6);
 	if (file != NULL) {
-		if (fscanf(file, "%*u %lu", &pages) == 1)
+		char line[128], *place = line;
+
+		/* The second number of the line: resident pages. */
+		if (fgets(line, sizeof(line), file) != NULL && strtoul(line, &place, 10) > 0 && (pages = strtoul(place, &place, 10)) > 0)
 			buffer_printf(out,
 			              "# HELP process_resident_memory_bytes Resident memory.\n# TYPE process_resident_memory_bytes gauge\n"
 			              "process_resident_memory_bytes %lu\n",
