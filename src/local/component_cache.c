@@ -155,7 +155,7 @@ static bool parse_record(const json_t *entry, struct component_record *record, i
 	const char *sha256 = json_string_at(entry, "sha256");
 
 	*record = (struct component_record){ 0 };
-	if (sha256 == NULL || !digest_is_text(sha256) || !parse_source(json_string_at(entry, "source"), &record->source))
+	if (sha256 == NULL || !component_digest_is_text(sha256) || !parse_source(json_string_at(entry, "source"), &record->source))
 		return false;
 	memcpy(record->sha256, sha256, sizeof(record->sha256));
 	record->size = (uint64_t)json_integer_or(entry, "size", 0);
@@ -200,7 +200,7 @@ int component_cache_check(struct component_cache *cache, const struct component 
 	if (!S_ISREG(info.st_mode) || (uint64_t)info.st_size != found.size || access(path, X_OK) != 0)
 		return 0;
 	if (deep || modified_of(&info) != modified) {
-		if (digest_of_file(path, sha256, NULL, err) != 0)
+		if (component_digest_file(path, sha256, NULL, err) != 0)
 			return -1;
 		if (strcmp(sha256, found.sha256) != 0)
 			return 0;
@@ -247,7 +247,7 @@ static int seal(const char *path, struct component_record *record, int64_t *modi
 	if (!S_ISREG(info.st_mode) || info.st_size == 0)
 		return error_set(err, ERROR_CORRUPT, "install %s: an empty file cannot be a program", path);
 	*modified = modified_of(&info);
-	return digest_of_file(path, record->sha256, &record->size, err);
+	return component_digest_file(path, record->sha256, &record->size, err);
 }
 
 int component_cache_install(struct component_cache *cache, const struct component *component, const char *file, const char *temporary,

@@ -14,12 +14,12 @@ enum { READ_SIZE = 256 * 1024, LINE_MAX_BYTES = 4096 };
 
 _Static_assert((int)COMPONENT_SHA256_SIZE == (int)DIGEST_HEX_SIZE, "a SHA-256 in hexadecimal");
 
-void digest_of_bytes(const void *bytes, size_t length, char text[COMPONENT_SHA256_SIZE])
+void component_digest_bytes(const void *bytes, size_t length, char text[COMPONENT_SHA256_SIZE])
 {
 	digest_hex(DIGEST_SHA256, bytes, length, text);
 }
 
-int digest_of_file(const char *path, char text[COMPONENT_SHA256_SIZE], uint64_t *size, struct error *err)
+int component_digest_file(const char *path, char text[COMPONENT_SHA256_SIZE], uint64_t *size, struct error *err)
 {
 	DIGEST_CLEANUP struct digest *digest = digest_new(DIGEST_SHA256);
 	FREE_CLEANUP unsigned char *bytes = malloc(READ_SIZE);
@@ -62,7 +62,7 @@ static size_t digits_at(const char *text, size_t length)
 	return count;
 }
 
-bool digest_is_text(const char *text)
+bool component_digest_is_text(const char *text)
 {
 	size_t length = strlen(text);
 
@@ -106,7 +106,7 @@ static size_t trimmed_length(const char *text, size_t length)
 	return length;
 }
 
-int digest_find(const char *text, size_t length, const char *name, char sha256[COMPONENT_SHA256_SIZE], struct error *err)
+int component_digest_find(const char *text, size_t length, const char *name, char sha256[COMPONENT_SHA256_SIZE], struct error *err)
 {
 	char found[COMPONENT_SHA256_SIZE] = "";
 	size_t whole = trimmed_length(text, length);

@@ -10,15 +10,15 @@
 #include "local/component_lock.h"
 #include "pki/digest.h"
 
-void digest_of_bytes(const void *bytes, size_t length, char text[COMPONENT_SHA256_SIZE]);
+void component_digest_bytes(const void *bytes, size_t length, char text[COMPONENT_SHA256_SIZE]);
 /* *size may be NULL. */
-int digest_of_file(const char *path, char text[COMPONENT_SHA256_SIZE], uint64_t *size, struct error *err);
+int component_digest_file(const char *path, char text[COMPONENT_SHA256_SIZE], uint64_t *size, struct error *err);
 /* 64 hexadecimal digits, any case. */
-bool digest_is_text(const char *text);
+bool component_digest_is_text(const char *text);
 
 /*
  * Looks one name up in a checksum file as sha256sum writes it ("DIGEST  NAME", "DIGEST *NAME", "./NAME", folders before the name are
  * ignored), or in one that holds a single digest and nothing else (dl.k8s.io). Lines of other shape are passed over, so that signed
  * (clear-text) files work. 0 and the digest, or -1 with ERROR_NOT_FOUND; ERROR_CORRUPT when the name is listed with two digests.
  */
-int digest_find(const char *text, size_t length, const char *name, char sha256[COMPONENT_SHA256_SIZE], struct error *err);
+int component_digest_find(const char *text, size_t length, const char *name, char sha256[COMPONENT_SHA256_SIZE], struct error *err);

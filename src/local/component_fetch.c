@@ -149,7 +149,7 @@ static int take_from_folder(struct component_fetch *fetch, bool *taken, struct e
 		return -1;
 	*taken = true;
 	if (component_cache_check(fetch->cache, fetch->component, fetch->file->name, fetch->options.deep, &state, &record, err) != 0 ||
-	    digest_of_file(temporary, sha256, NULL, err) != 0)
+	    component_digest_file(temporary, sha256, NULL, err) != 0)
 		return -1;
 	if (state == COMPONENT_GOOD && record.source == COMPONENT_SOURCE_FOLDER && strcmp(sha256, record.sha256) == 0) {
 		(void)unlink(temporary);
@@ -181,7 +181,7 @@ static int know_digest(struct component_fetch *fetch, const char *name, char sha
 	}
 	if (downloader_text(fetch->downloader, download->checksums, CHECKSUMS_MAX, fetch->cancel, &text, err) != 0)
 		return -1;
-	if (digest_find(text.data != NULL ? text.data : "", text.length, name, sha256, err) != 0)
+	if (component_digest_find(text.data != NULL ? text.data : "", text.length, name, sha256, err) != 0)
 		return error_wrap(err, "%s", download->checksums);
 	return 0;
 }

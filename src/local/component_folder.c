@@ -86,7 +86,7 @@ static int know_digest(const struct component_folder *folder, const char *lock_d
 {
 	match->known = false;
 	if (folder->sums.length > 0) {
-		if (digest_find(folder->sums.data, folder->sums.length, last_part(match->path), match->sha256, err) == 0) {
+		if (component_digest_find(folder->sums.data, folder->sums.length, last_part(match->path), match->sha256, err) == 0) {
 			match->known = true;
 			return 0;
 		}
@@ -162,7 +162,7 @@ int component_folder_take(const struct component_folder_match *match, const stru
 	if (match->archive) {
 		struct tar_extraction member = { .member = file->member, .destination = target };
 
-		if (match->known && digest_of_file(match->path, sha256, NULL, err) != 0)
+		if (match->known && component_digest_file(match->path, sha256, NULL, err) != 0)
 			return -1;
 		if (match->known && strcmp(sha256, match->sha256) != 0)
 			return refuse(match, sha256, err);

@@ -139,7 +139,7 @@ static int read_digest(const struct reader *reader, const json_t *object, const 
 	text = json_string_value(value);
 	if (text != NULL && strcmp(text, "unknown") == 0)
 		return 0;
-	if (text == NULL || !digest_is_text(text))
+	if (text == NULL || !component_digest_is_text(text))
 		return error_set(err, ERROR_INVALID, "%s: %ssha256: must be 64 hexadecimal digits or `unknown`", reader->where, field);
 	for (size_t i = 0; i < COMPONENT_SHA256_SIZE; i++)
 		sha256[i] = (char)(text[i] >= 'A' && text[i] <= 'F' ? text[i] - 'A' + 'a' : text[i]);

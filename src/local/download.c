@@ -256,12 +256,17 @@ int downloader_reach(struct downloader *downloader, const char *url, struct canc
 	return downloader->reachable ? 0 : -1;
 }
 
-bool downloader_host_answers(struct downloader *downloader, const char *host, unsigned timeout_ms)
+bool downloader_registry_answers(struct downloader *downloader, const char *host, unsigned timeout_ms)
 {
 	struct transfer transfer = { .descriptor = -1 };
 	FREE_CLEANUP char *url = string_printf("https://%s/v2/", host);
+	long status;
 
-	return knock(downloader, url, timeout_ms, &transfer) == CURLE_OK;
+	if (knock(downloader, url, timeout_ms, &transfer) != CURLE_OK)
+		return false;
+	/* 401 asks for a token, 3xx sends to a mirror; 403 and 407 are what a wall says. */
+	status = status_of(downloader);
+	return status == 200 || status == 401 || (status >= 300 && status < 400);
 }
 
 int downloader_text(struct downloader *downloader, const char *url, size_t limit, struct cancel *cancel, struct buffer *out,
@@ -328,7 +333,7 @@ static int verify(const char *partial, const char *sha256, const char *url, stru
 
 	if (sha256 == NULL)
 		return 0;
-	if (digest_of_file(partial, found, NULL, err) != 0)
+	if (component_digest_file(partial, found, NULL, err) != 0)
 		return -1;
 	if (strcmp(found, sha256) != 0)
 		return error_set(err, ERROR_CORRUPT, "%s is refused: its SHA-256 is %s, not %s", url, found, sha256);

@@ -37,10 +37,8 @@ void downloader_free(struct downloader *downloader);
  * every later call returns it at once.
  */
 int downloader_reach(struct downloader *downloader, const char *url, struct cancel *cancel, struct error *err);
-/*
- * Whether HTTPS at host[:port] answers within the time, whatever the status (image registries). Not remembered.
- */
-bool downloader_host_answers(struct downloader *downloader, const char *host, unsigned timeout_ms);
+/* Whether an image registry answers at host[:port] within the time, as one that serves would. Not remembered. */
+bool downloader_registry_answers(struct downloader *downloader, const char *host, unsigned timeout_ms);
 
 /* A short text (checksum file) into out; more than limit bytes is ERROR_EXHAUSTED. */
 int downloader_text(struct downloader *downloader, const char *url, size_t limit, struct cancel *cancel, struct buffer *out,

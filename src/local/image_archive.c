@@ -191,7 +191,7 @@ static int write_blob(struct tar_writer *writer, json_t *value, struct blob *blo
 
 	json_decref(value);
 	blob->size = strlen(text);
-	digest_of_bytes(text, blob->size, blob->sha256);
+	component_digest_bytes(text, blob->size, blob->sha256);
 	(void)snprintf(path, sizeof(path), "blobs/sha256/%s", blob->sha256);
 	return tar_writer_member(writer, path, text, blob->size, err);
 }

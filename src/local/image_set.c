@@ -202,7 +202,7 @@ static bool registry_answers(struct image_set *set, const char *host)
 	if (!set->downloader_tried)
 		set->downloader = downloader_new(false, &ignored);
 	set->downloader_tried = true;
-	answers = set->downloader != NULL && downloader_host_answers(set->downloader, host, IMAGE_REGISTRY_MS);
+	answers = set->downloader != NULL && downloader_registry_answers(set->downloader, host, IMAGE_REGISTRY_MS);
 	if (set->host_count < HOSTS_MAX)
 		set->hosts[set->host_count++] = (struct host_state){ .host = host, .answers = answers };
 	return answers;
@@ -277,7 +277,7 @@ static int make_key(const struct image_description *description, char key[COMPON
 		              file->source != NULL ? file->source : "", (long long)info.st_size, (long long)info.st_mtim.tv_sec,
 		              info.st_mtim.tv_nsec);
 	}
-	digest_of_bytes(text.data, text.length, key);
+	component_digest_bytes(text.data, text.length, key);
 	return 0;
 }
 

@@ -22,7 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (component == NULL || component->file_count == 0 || component->build.folder == NULL)
 			abort();
 	}
-	if (digest_find((const char *)data, size, "name", sha256, &err) == 0 && !digest_is_text(sha256))
+	if (component_digest_find((const char *)data, size, "name", sha256, &err) == 0 && !component_digest_is_text(sha256))
 		abort();
 	return 0;
 }

@@ -21,7 +21,7 @@ static bool begin(void *context, const char *path, uint64_t size)
 
 	if (path[0] == '/' || strncmp(path, "../", 3) == 0 || strstr(path, "/../") != NULL || size > TAR_MEMBER_BYTES_MAX)
 		abort();
-	digest_update(seen->digest, path, strlen(path) + 1);
+	digest_add(seen->digest, path, strlen(path) + 1);
 	seen->announced = size;
 	seen->got = 0;
 	return true;
@@ -32,7 +32,7 @@ static int data_of_member(void *context, const void *bytes, size_t length, struc
 	struct seen *seen = context;
 
 	seen->got += length;
-	digest_update(seen->digest, bytes, length);
+	digest_add(seen->digest, bytes, length);
 	return 0;
 }
 
@@ -48,7 +48,7 @@ static int end(void *context, struct error *err)
 static int read_all(const uint8_t *data, size_t size, size_t piece, char sha256[COMPONENT_SHA256_SIZE])
 {
 	static const struct tar_callbacks callbacks = { begin, data_of_member, end };
-	DIGEST_CLEANUP struct digest *digest = digest_new();
+	DIGEST_CLEANUP struct digest *digest = digest_new(DIGEST_SHA256);
 	struct seen seen = { .digest = digest };
 	struct tar_reader *reader = tar_reader_new(&callbacks, &seen);
 	struct error err = { 0 };
@@ -59,7 +59,7 @@ static int read_all(const uint8_t *data, size_t size, size_t piece, char sha256[
 	if (result == 0)
 		result = tar_reader_finish(reader, &err);
 	tar_reader_free(reader);
-	digest_finish(digest, sha256);
+	digest_finish_hex(digest, sha256);
 	return result;
 }
 

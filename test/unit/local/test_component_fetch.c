@@ -50,7 +50,7 @@ static void make_archive(struct scene *scene)
 	fixture_tar_end(&plain);
 	fixture_gzip(&plain, &scene->archive);
 	buffer_free(&plain);
-	digest_of_bytes(scene->archive.data, scene->archive.length, scene->archive_sha256);
+	component_digest_bytes(scene->archive.data, scene->archive.length, scene->archive_sha256);
 }
 
 /* sha256: of the archive in the lock, or "unknown". */
@@ -216,7 +216,7 @@ static void test_folder(void **state)
 	assert_int_equal(ensure(&scene, true, true, false, &err), 0);
 	assert_string_equal(scene.done, "");
 	/* Listed, and it fits. */
-	digest_of_bytes("one of mine", 11, sha256);
+	component_digest_bytes("one of mine", 11, sha256);
 	(void)snprintf(sums, sizeof(sums), "%s  one\n", sha256);
 	fixture_write(scene.given, "SHA256SUMS", sums, strlen(sums));
 	assert_int_equal(ensure(&scene, true, true, false, &err), 0);

@@ -187,18 +187,18 @@ static void test_digest_find(void **state)
 	static const char list[] =
 		"-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\n" A64 "  ./x/runc.amd64\r\n" B64 " *runc.arm64\nrest\n";
 
-	assert_int_equal(digest_find(list, strlen(list), "runc.amd64", sha256, &err), 0);
+	assert_int_equal(component_digest_find(list, strlen(list), "runc.amd64", sha256, &err), 0);
 	assert_string_equal(sha256, A64);
-	assert_int_equal(digest_find(list, strlen(list), "runc.arm64", sha256, &err), 0);
+	assert_int_equal(component_digest_find(list, strlen(list), "runc.arm64", sha256, &err), 0);
 	assert_string_equal(sha256, B64);
-	assert_int_equal(digest_find(list, strlen(list), "runc", sha256, &err), -1);
+	assert_int_equal(component_digest_find(list, strlen(list), "runc", sha256, &err), -1);
 	assert_int_equal(err.class, ERROR_NOT_FOUND);
-	assert_int_equal(digest_find(A64 "\n", 65, "anything", sha256, &err), 0);
+	assert_int_equal(component_digest_find(A64 "\n", 65, "anything", sha256, &err), 0);
 	assert_string_equal(sha256, A64);
-	assert_int_equal(digest_find(A64 "  f\n" B64 "  f\n", 136, "f", sha256, &err), -1);
+	assert_int_equal(component_digest_find(A64 "  f\n" B64 "  f\n", 136, "f", sha256, &err), -1);
 	assert_int_equal(err.class, ERROR_CORRUPT);
-	assert_int_equal(digest_find("", 0, "f", sha256, &err), -1);
-	digest_of_bytes("abc", 3, sha256);
+	assert_int_equal(component_digest_find("", 0, "f", sha256, &err), -1);
+	component_digest_bytes("abc", 3, sha256);
 	assert_string_equal(sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 

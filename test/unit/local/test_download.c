@@ -32,7 +32,7 @@ static void open_scene(struct scene *scene, size_t cut_after, bool ignore_range)
 	scene->body = malloc(LENGTH);
 	for (size_t i = 0; i < LENGTH; i++)
 		scene->body[i] = (char)(i * 31 + i / 251);
-	digest_of_bytes(scene->body, LENGTH, scene->sha256);
+	component_digest_bytes(scene->body, LENGTH, scene->sha256);
 	scene->server = (struct fixture_server){
 		.path = "/file", .body = scene->body, .length = LENGTH, .cut_after = cut_after, .ignore_range = ignore_range
 	};
@@ -57,7 +57,7 @@ static void check_file(const struct scene *scene)
 	char sha256[COMPONENT_SHA256_SIZE];
 	struct error err = { 0 };
 
-	assert_int_equal(digest_of_file(scene->path, sha256, NULL, &err), 0);
+	assert_int_equal(component_digest_file(scene->path, sha256, NULL, &err), 0);
 	assert_string_equal(sha256, scene->sha256);
 	assert_false(fixture_exists(scene->folder, "file.part"));
 }
@@ -142,7 +142,7 @@ static void test_wrong_digest(void **state)
 	char other[COMPONENT_SHA256_SIZE];
 
 	open_scene(&scene, 0, false);
-	digest_of_bytes("", 0, other);
+	component_digest_bytes("", 0, other);
 	assert_int_equal(downloader_file(scene.downloader, scene.url, scene.path, other, NULL, NULL, NULL, &err), -1);
 	assert_int_equal(err.class, ERROR_CORRUPT);
 	assert_non_null(strstr(err.message, scene.url));

@@ -104,7 +104,7 @@ static const struct buffer *blob(const struct parts *parts, const json_t *descri
 	assert_true(string_has_prefix(digest, "sha256:"));
 	path = string_printf("blobs/sha256/%s", digest + 7);
 	bytes = member(parts, path);
-	digest_of_bytes(bytes->data, bytes->length, sha256);
+	component_digest_bytes(bytes->data, bytes->length, sha256);
 	assert_string_equal(sha256, digest + 7);
 	assert_int_equal(json_integer_or(descriptor, "size", -1), bytes->length);
 	return bytes;
@@ -166,8 +166,8 @@ static void check_layer(const struct buffer *layer)
 	program = member(&parts, "usr/lib/deep/y");
 	for (size_t i = 0; i < BIG; i++)
 		bytes[i] = (char)(i * 7 + i / 1000);
-	digest_of_bytes(program->data, program->length, one);
-	digest_of_bytes(bytes, BIG, two);
+	component_digest_bytes(program->data, program->length, one);
+	component_digest_bytes(bytes, BIG, two);
 	assert_string_equal(one, two);
 	free_parts(&parts);
 }
