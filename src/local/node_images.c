@@ -68,7 +68,8 @@ int node_image_list_read(const char *ctr, const char *socket, struct cancel *can
 
 static int import_archive(const struct node_images_options *options, const char *archive, struct error *err)
 {
-	const char *const arguments[] = {options->ctr, "--address", options->socket, "--namespace", "k8s.io", "images", "import", archive, NULL};
+	const char *const arguments[] = {options->ctr, "--address", options->socket, "--namespace", "k8s.io", "images", "import",
+					 "--local", "--label", IMAGE_LABEL_MADE "=true", archive, NULL};
 	BUFFER_CLEANUP struct buffer complaints = {.limit = TABLE_BYTES_MAX};
 	struct process_options run = {.arguments = arguments, .error_output = &complaints, .timeout_ms = IMPORT_TIMEOUT_MS};
 	return process_run(&run, options->cancel, NULL, err);
