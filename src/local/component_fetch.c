@@ -126,14 +126,30 @@ static int install(struct component_fetch *fetch, const struct component_file *f
 	return 0;
 }
 
+/* Whether the cache holds these bytes already, taken from a folder in an earlier run. */
+static int is_installed(struct component_fetch *fetch, const char *path, const struct component_folder_match *match, bool *installed,
+                        struct error *err)
+{
+	struct component_record record;
+	enum component_state state;
+	char sha256[COMPONENT_SHA256_SIZE];
+
+	*installed = false;
+	if (component_cache_check(fetch->cache, fetch->component, fetch->file->name, fetch->options.deep, &state, &record, err) != 0)
+		return -1;
+	if (state != COMPONENT_GOOD || record.source != COMPONENT_SOURCE_FOLDER)
+		return 0;
+	if (component_digest_file(path, sha256, NULL, err) != 0)
+		return -1;
+	*installed = strcmp(sha256, record.sha256) == 0 && (match->archive || !match->known || strcmp(sha256, match->sha256) == 0);
+	return 0;
+}
+
 /* Source 1. *taken: the folder has it and the cache now holds these bytes. */
 static int take_from_folder(struct component_fetch *fetch, bool *taken, struct error *err)
 {
 	FREE_CLEANUP char *temporary = NULL;
 	struct component_folder_match match;
-	struct component_record record;
-	enum component_state state;
-	char sha256[COMPONENT_SHA256_SIZE];
 	bool found = false;
 
 	*taken = false;
@@ -143,18 +159,21 @@ static int take_from_folder(struct component_fetch *fetch, bool *taken, struct e
 		return -1;
 	if (!found)
 		return 0;
+	/* A program is compared before it is copied, an archive can only be compared unpacked. */
+	if (!match.archive && is_installed(fetch, match.path, &match, taken, err) != 0)
+		return -1;
+	if (*taken)
+		return 0;
 	report(fetch, COMPONENT_ACTIVITY_COPYING, match.path, 0, 0);
 	temporary = component_cache_temporary(fetch->cache, fetch->component, fetch->file->name, err);
-	if (temporary == NULL || component_folder_take(&match, fetch->file, temporary, err) != 0)
+	if (temporary == NULL || component_folder_take(&match, fetch->file, temporary, err) != 0 ||
+	    (match.archive && is_installed(fetch, temporary, &match, taken, err) != 0))
 		return -1;
-	*taken = true;
-	if (component_cache_check(fetch->cache, fetch->component, fetch->file->name, fetch->options.deep, &state, &record, err) != 0 ||
-	    component_digest_file(temporary, sha256, NULL, err) != 0)
-		return -1;
-	if (state == COMPONENT_GOOD && record.source == COMPONENT_SOURCE_FOLDER && strcmp(sha256, record.sha256) == 0) {
+	if (*taken) {
 		(void)unlink(temporary);
 		return 0;
 	}
+	*taken = true;
 	if (!match.known)
 		notice(fetch, "%s: nothing lists its digest, so it was taken unchecked; a SHA256SUMS file beside it would be used",
 		       match.path);
