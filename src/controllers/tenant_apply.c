@@ -2,7 +2,9 @@
 #include "controllers/tenant_apply.h"
 
 #include <pthread.h>
+#include <string.h>
 
+#include "api/names.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/strings.h"
@@ -66,7 +68,20 @@ static int delete_object(struct write *write)
 	return 0;
 }
 
-/* A new key must never replace one that somebody else made in the meantime. */
+/* Keys that everything else hangs on. All other Secrets can be made again from these without harm. */
+static bool is_root_key(const struct write *write)
+{
+	static const char *const suffixes[] = { SUFFIX_CA, SUFFIX_FRONT_PROXY_CA, SUFFIX_SERVICE_ACCOUNT };
+	const char *rest = write->desired->name + strlen(write->snapshot->tenant.name);
+
+	for (size_t i = 0; write->desired->kind == OBJECT_SECRET && i < ARRAY_LENGTH(suffixes); i++) {
+		if (string_equal(rest, suffixes[i]))
+			return true;
+	}
+	return false;
+}
+
+/* A new root key must never replace one that somebody else made in the meantime. */
 static int create_secret(struct write *write)
 {
 	struct manager_context *context = write->snapshot->context;
@@ -126,7 +141,7 @@ static int carry_out(struct write *write)
 
 	if (!desired->object)
 		return delete_object(write);
-	if (desired->kind == OBJECT_SECRET && !desired->live)
+	if (!desired->live && is_root_key(write))
 		return create_secret(write);
 	if (desired->replace_data && desired->live && replace_data(write) < 0)
 		return -1;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Writes the desired objects of one stage, side by side, each only when it differs. A generated Secret that did not exist is created, never
- * applied over: if another writer was faster the pass ends with ERROR_CONFLICT and the next one adopts what that writer made.
+ * Writes the desired objects of one stage, side by side, each only when it differs. The Secrets of the CAs and of the
+ * service-account key, when they did not exist, are created, never applied over: if another writer was faster the pass ends with
+ * ERROR_CONFLICT and the next one adopts what that writer made.
  */
 #pragma once
 
