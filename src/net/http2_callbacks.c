@@ -70,6 +70,7 @@ static void header_block_complete(struct http2_connection *connection, struct ht
 static void goaway_received(struct http2_connection *connection, const nghttp2_goaway *goaway)
 {
 	connection->goaway = true;
+	connection->room_changed = true;
 	connection->goaway_code = goaway->error_code;
 	if (goaway->error_code != NGHTTP2_NO_ERROR)
 		(void)snprintf(connection->diagnosis, sizeof(connection->diagnosis), "peer said GOAWAY %s %.*s",

@@ -164,6 +164,11 @@ unsigned http2_connection_room(const struct http2_connection *connection)
 	return connection->stream_count < limit ? limit - connection->stream_count : 0;
 }
 
+bool http2_connection_is_leaving(const struct http2_connection *connection)
+{
+	return connection->goaway;
+}
+
 unsigned http2_connection_streams(const struct http2_connection *connection)
 {
 	return connection->stream_count;

@@ -74,6 +74,7 @@ void http2_connection_free(struct http2_connection *connection);
 void http2_connection_drain(struct http2_connection *connection);
 /* How many streams may be opened now; 0 once draining or after GOAWAY. */
 unsigned http2_connection_room(const struct http2_connection *connection);
+bool http2_connection_is_leaving(const struct http2_connection *connection); /* the peer has sent GOAWAY */
 unsigned http2_connection_streams(const struct http2_connection *connection);
 
 /*

@@ -8,6 +8,7 @@
  * What the server certainly did not process (RST_STREAM REFUSED_STREAM, GOAWAY below the stream, a connection that never came up) is
  * tried again on another connection within the request's deadline, for any method. Everything else ends with a typed error:
  *   ERROR_TRANSIENT  connection refused, lost or reset; GOAWAY before the answer was complete; ALPN did not give h2
+ *                    (long-lived streams end at the GOAWAY, so that they are begun anew on another connection)
  *   ERROR_TIMEOUT    the deadline passed (the message says in which phase: resolving, connecting, waiting for ...)
  *   ERROR_FORBIDDEN  the TLS handshake failed for a certificate: see net/tls.h for error.reason
  *   ERROR_CANCELLED  the token was triggered or the client is being freed

@@ -16,10 +16,30 @@ static void connection_remove(struct pool_connection *connection)
 	free(connection);
 }
 
+/* Ends the streams of one connection; on_end may close handles, never connections. */
+static void end_streams(struct pool_connection *connection, const struct error *err)
+{
+	static const struct http_headers none;
+	struct http_stream *stream;
+
+	while ((stream = TAILQ_FIRST(&connection->streams)) != NULL)
+		http_stream_end(stream, &none, err);
+}
+
 static void on_room(struct http2_connection *http2, void *argument)
 {
 	struct pool_connection *connection = argument;
 
+	/*
+	 * A server that shuts down says GOAWAY and lets streams go on, for a minute in the case of kube-apiserver, whose watches tell nothing
+	 * any more by then: begin them anew elsewhere at once.
+	 */
+	if (connection->kind == POOL_LONG_LIVED && http2_connection_is_leaving(http2)) {
+		struct error err;
+
+		error_set(&err, ERROR_TRANSIENT, "%s is going away", connection->client->authority);
+		end_streams(connection, &err);
+	}
 	http_pool_dispatch(connection->client, connection->kind);
 }
 
@@ -163,16 +183,6 @@ void http_pool_dispatch(struct http_client *client, enum pool_kind kind)
 	}
 	if (ready > dialing * HTTP_CLIENT_MAXIMUM_STREAMS && count < client->maximum_connections)
 		dial_another(client, kind);
-}
-
-/* Ends the streams of one connection; on_end may close handles, never connections. */
-static void end_streams(struct pool_connection *connection, const struct error *err)
-{
-	static const struct http_headers none;
-	struct http_stream *stream;
-
-	while ((stream = TAILQ_FIRST(&connection->streams)) != NULL)
-		http_stream_end(stream, &none, err);
 }
 
 void http_pool_teardown(struct http_client *client)
