@@ -191,7 +191,7 @@ static void print_results(struct world *world, struct pass *pass, const struct e
 		json_t *copy JSON_CLEANUP = wanted->object ? json_deep_copy(wanted->object)
 		                                           : json_build("{s:s,s:s}", "delete", wanted->name, "step", wanted->step);
 
-		if (world->changes && wanted->live && owned_fields_match(wanted->object, wanted->live))
+		if (world->changes && wanted->object && owned_fields_settled(wanted->object, wanted->live, KAMAJI_FIELD_MANAGER))
 			continue;
 		print_document(world, copy);
 	}

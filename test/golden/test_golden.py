@@ -4,7 +4,6 @@
 reference/inputs and reference/objects are data captured from upstream. Only what DIFFERENCES and DEFAULTS name may differ.
 """
 import json
-import os
 import pathlib
 import subprocess
 
@@ -35,29 +34,6 @@ DIFFERENCES = {
     "metadata: label of the selector": "upstream cannot create that Deployment, so its status ends early; ours keeps the selector's label",
     "gateway: observedGeneration": "the capture had no Gateway controller; so has this test",
 }
-
-
-def find_tool() -> str:
-    """KAMAJI_RENDER_TOOL, else the newest one built with the unit tests."""
-    if "KAMAJI_RENDER_TOOL" in os.environ:
-        return os.environ["KAMAJI_RENDER_TOOL"]
-    found = sorted(HERE.parent.parent.glob("build*/test/unit/controlplane/render_tool"), key=lambda path: path.stat().st_mtime)
-    assert found, "render_tool is not built: build the unit tests first (make test does)"
-    return str(found[-1])
-
-
-class Render:
-    def __init__(self, tool: str):
-        self.tool = tool
-
-    def run(self, text: str, *arguments: str) -> list[dict]:
-        process = subprocess.run([self.tool, *arguments], input=text.encode(), capture_output=True, check=False)
-        if process.returncode:
-            raise AssertionError(f"{self.tool} {' '.join(arguments)}: {process.stderr.decode()}")
-        return [json.loads(line) for line in process.stdout.decode().splitlines()]
-
-    def parse(self, path: pathlib.Path) -> list[dict]:
-        return [document for document in self.run(path.read_text(), "--parse") if document]
 
 
 def authority(folder: str) -> tuple[str, str]:
@@ -142,7 +118,7 @@ def check_spec(case: str, ours: dict, golden: dict, problems: list[str]) -> None
     compare(bare(ours["spec"]), bare(golden["spec"]), f"{case}: spec", problems)
 
 
-def check(render: Render, case: str, data_stores: list[dict]) -> list[str]:
+def check(render, case: str, data_stores: list[dict]) -> list[str]:
     source = render.parse(REFERENCE / "inputs" / f"{case}.yaml")[0]
     golden = named(render.parse(REFERENCE / "objects" / f"{case}.yaml"))
     source["metadata"]["uid"] = "<uid>"
@@ -169,17 +145,12 @@ def check(render: Render, case: str, data_stores: list[dict]) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def render() -> Render:
-    return Render(find_tool())
-
-
-@pytest.fixture(scope="session")
 def data_stores(tmp_path_factory) -> list[dict]:
     return stores(*authority(str(tmp_path_factory.mktemp("authority"))))
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_upstream_profile(render: Render, data_stores: list[dict], case: str) -> None:
+def test_upstream_profile(render, data_stores: list[dict], case: str) -> None:
     problems = check(render, case, data_stores)
     assert not problems, "\n".join(problems)
 
