@@ -58,7 +58,7 @@ char *node_admin_kubelet_config(const struct node_admin_options *options)
 	char dns[LOCAL_ADDRESS_TEXT_MAX];
 	local_address_format(options->plan.dns_service, dns);
 	JSON_CLEANUP json_t *config = json_build(
-		"{s:s, s:s, s:{s:{s:b}, s:{s:b}, s:{s:o}}, s:{s:s}, s:o, s:o, s:[s], s:s, s:s, s:o, s:b, s:b, s:i, s:s, s:i, s:o, s:s, s:s, s:s}",
+		"{s:s, s:s, s:{s:{s:b}, s:{s:b}, s:{s:o}}, s:{s:s}, s:o, s:o, s:[s], s:s, s:s, s:o, s:b, s:b, s:i, s:s, s:i, s:o, s:s, s:s, s:s, s:s}",
 		"apiVersion", "kubelet.config.k8s.io/v1beta1", "kind", "KubeletConfiguration", "authentication", "anonymous", "enabled", 0,
 		"webhook", "enabled", 1, "x509", "clientCAFile", json_string_printf("%s/ca.crt", options->pki), "authorization", "mode",
 		"Webhook", "tlsCertFile", json_string_printf("%s/kubelet-server.crt", options->pki), "tlsPrivateKeyFile",
@@ -68,7 +68,7 @@ char *node_admin_kubelet_config(const struct node_admin_options *options)
 		/* Images imported from an archive must count as allowed although no pull recorded them. */
 		"imagePullCredentialsVerificationPolicy", "NeverVerify", "maxPods", 500, "containerRuntimeEndpoint",
 		json_string_printf("unix://%s/containerd.sock", options->directory), "resolvConf", "/etc/resolv.conf", "containerLogMaxSize", "8Mi",
-		"nodeStatusReportFrequency", "5m");
+		"nodeStatusUpdateFrequency", "2s", "nodeStatusReportFrequency", "5m");
 	/* A developer's disk is often nearly full; evicting pods would not help it. */
 	json_put(config, "evictionHard", json_pack("{s:s, s:s, s:s, s:s}", "nodefs.available", "0%", "nodefs.inodesFree", "0%", "imagefs.available", "0%", "imagefs.inodesFree", "0%"));
 	if (options->facts.cgroup.version == 1)
