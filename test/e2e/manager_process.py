@@ -27,10 +27,10 @@ class Manager:
 
     def start(self, seconds: float = 30, ready: bool = True) -> "Manager":
         command = self.wrapper + [
-            binary(), "manager", f"--kubeconfig={self.kubeconfig}", "--datastore=default",
+            binary(), "manager", "--datastore=default",
             f"--metrics-bind-address=127.0.0.1:{self.metrics_port}", f"--health-probe-bind-address=127.0.0.1:{self.probe_port}",
             "--pod-namespace=kamaji-system", "--serviceaccount-name=kamaji", *self.flags]
-        self.process = self.harness.start(self.name, command)
+        self.process = self.harness.start(self.name, command, {"KUBECONFIG": self.kubeconfig})
         if ready:
             self.harness.wait("operator ready", self.name, lambda: self.probe("/readyz") == 200, seconds)
         return self

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import subprocess
 import tempfile
 
@@ -104,4 +105,21 @@ def users_and_roles(etcdctl) -> tuple[set[str], set[str]]:
 
 
 def keys_below(etcdctl, prefix: str) -> int:
-    return int(json.loads(etcdctl("get", prefix, "--prefix", "--count-only", "-w", "json")).get("count", 0))
+    return int(re.search(r'"Count" : (\d+)', etcdctl("get", prefix, "--prefix", "--count-only", "-w", "fields")).group(1))
+
+
+# Members of Secrets that are names, not secrets.
+PUBLIC_KEYS = {"DB_SCHEMA", "DB_USER"}
+
+
+def leaks(text: str, secrets: list) -> list[str]:
+    """Names of the members of these Secrets whose value stands in the text, in whole or, for a key, a line of it."""
+    found = ["a PEM marker"] if "PRIVATE KEY" in text or "BEGIN CERT" in text else []
+    for item in secrets:
+        for key, value in item.get("data", {}).items():
+            plain = base64.b64decode(value).decode(errors="replace")
+            forms = [value, plain, json.dumps(plain)[1:-1]]
+            forms += [line for line in plain.split("\n") if len(line) >= 40 and "PRIVATE KEY" in plain]
+            if key not in PUBLIC_KEYS and any(len(form) >= 12 and form in text for form in forms):
+                found.append(f"{item['metadata']['namespace']}/{item['metadata']['name']}/{key}")
+    return found
