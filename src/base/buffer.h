@@ -28,7 +28,7 @@ char *buffer_reserve(struct buffer *buffer, size_t length);
 void buffer_consume(struct buffer *buffer, size_t length); /* drops bytes at the front */
 void buffer_clear(struct buffer *buffer);                  /* keeps the memory */
 void buffer_free(struct buffer *buffer);
-void buffer_free_secret(struct buffer *buffer);            /* zeroes first */
+void buffer_free_secret(struct buffer *buffer); /* zeroes first */
 /* The text, owned by the caller (free()); the buffer is empty afterwards. Never NULL. */
 char *buffer_take(struct buffer *buffer);
 

@@ -100,11 +100,11 @@ void error_clear(struct error *err)
 const char *error_class_name(enum error_class class)
 {
 	static const char *const names[] = {
-		[ERROR_NONE] = "none",           [ERROR_TRANSIENT] = "transient", [ERROR_TIMEOUT] = "timeout",
-		[ERROR_CONFLICT] = "conflict",   [ERROR_NOT_FOUND] = "not_found", [ERROR_EXISTS] = "exists",
-		[ERROR_EXPIRED] = "expired",     [ERROR_PENDING] = "pending",     [ERROR_FORBIDDEN] = "forbidden",
-		[ERROR_INVALID] = "invalid",     [ERROR_EXHAUSTED] = "exhausted", [ERROR_CANCELLED] = "cancelled",
-		[ERROR_CORRUPT] = "corrupt",     [ERROR_SYSTEM] = "system",       [ERROR_BUG] = "bug",
+		[ERROR_NONE] = "none",         [ERROR_TRANSIENT] = "transient", [ERROR_TIMEOUT] = "timeout",
+		[ERROR_CONFLICT] = "conflict", [ERROR_NOT_FOUND] = "not_found", [ERROR_EXISTS] = "exists",
+		[ERROR_EXPIRED] = "expired",   [ERROR_PENDING] = "pending",     [ERROR_FORBIDDEN] = "forbidden",
+		[ERROR_INVALID] = "invalid",   [ERROR_EXHAUSTED] = "exhausted", [ERROR_CANCELLED] = "cancelled",
+		[ERROR_CORRUPT] = "corrupt",   [ERROR_SYSTEM] = "system",       [ERROR_BUG] = "bug",
 	};
 
 	return (size_t)class < sizeof(names) / sizeof(names[0]) ? names[class] : "unknown";

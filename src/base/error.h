@@ -30,10 +30,10 @@ enum error_class {
 
 struct error {
 	enum error_class class;
-	int status;             /* HTTP or gRPC status when one caused this, else 0 */
+	int status;              /* HTTP or gRPC status when one caused this, else 0 */
 	unsigned retry_after_ms; /* what the server asked for (Retry-After), else 0 */
-	char reason[48];        /* Kubernetes Status.reason, or "" */
-	char message[600];      /* outermost context first; overflow cuts the outer text, never the cause */
+	char reason[48];         /* Kubernetes Status.reason, or "" */
+	char message[600];       /* outermost context first; overflow cuts the outer text, never the cause */
 };
 
 /* Sets class and message. Always returns -1, so that `return error_set(...)` reads well. */

@@ -23,7 +23,7 @@ struct ip_network {
 int ip_parse(const char *text, struct ip_address *address); /* 0 or -1 */
 void ip_format(const struct ip_address *address, char text[IP_TEXT_SIZE]);
 bool ip_equal(const struct ip_address *a, const struct ip_address *b);
-int ip_network_parse(const char *text, struct ip_network *network); /* 0 or -1; "10.0.0.1/16" keeps 10.0.0.1 */
+int ip_network_parse(const char *text, struct ip_network *network);              /* 0 or -1; "10.0.0.1/16" keeps 10.0.0.1 */
 void ip_network_base(const struct ip_network *network, struct ip_address *base); /* host bits cleared */
 bool ip_network_contains(const struct ip_network *network, const struct ip_address *address);
 bool ip_network_overlaps(const struct ip_network *a, const struct ip_network *b);

@@ -30,7 +30,7 @@ char *json_canonical(const json_t *value);
 
 /* Borrowed reference to what the path names, or NULL. */
 json_t *json_at(const json_t *value, const char *path);
-const char *json_string_at(const json_t *value, const char *path);                       /* NULL when absent or no string */
+const char *json_string_at(const json_t *value, const char *path); /* NULL when absent or no string */
 const char *json_string_or(const json_t *value, const char *path, const char *fallback);
 int64_t json_integer_or(const json_t *value, const char *path, int64_t fallback);
 bool json_boolean_or(const json_t *value, const char *path, bool fallback);

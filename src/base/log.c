@@ -96,8 +96,8 @@ static void write_all(const char *bytes, size_t length)
 	}
 }
 
-void log_write_error(enum log_level level, const char *event, const char *message, const struct error *err,
-                     const struct log_field *fields, unsigned count)
+void log_write_error(enum log_level level, const char *event, const char *message, const struct error *err, const struct log_field *fields,
+                     unsigned count)
 {
 	struct buffer line BUFFER_CLEANUP = { 0 };
 	bool json = current_format == LOG_FORMAT_JSON;

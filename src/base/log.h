@@ -32,11 +32,12 @@ int log_level_parse(const char *text, enum log_level *level); /* "debug", "info"
 
 void log_write(enum log_level level, const char *event, const char *message, const struct log_field *fields, unsigned count);
 /* Adds "error" (text) and "class". */
-void log_write_error(enum log_level level, const char *event, const char *message, const struct error *err,
-                     const struct log_field *fields, unsigned count);
+void log_write_error(enum log_level level, const char *event, const char *message, const struct error *err, const struct log_field *fields,
+                     unsigned count);
 
-#define LOG_FIELDS(...) ((const struct log_field[]){ { 0 }, ##__VA_ARGS__ } + 1), \
-	(unsigned)(sizeof((const struct log_field[]){ { 0 }, ##__VA_ARGS__ }) / sizeof(struct log_field) - 1)
+#define LOG_FIELDS(...) \
+	((const struct log_field[]){ { 0 }, ##__VA_ARGS__ } + 1), \
+		(unsigned)(sizeof((const struct log_field[]){ { 0 }, ##__VA_ARGS__ }) / sizeof(struct log_field) - 1)
 #define log_debug(event, message, ...) log_write(LOG_LEVEL_DEBUG, event, message, LOG_FIELDS(__VA_ARGS__))
 #define log_info(event, message, ...) log_write(LOG_LEVEL_INFO, event, message, LOG_FIELDS(__VA_ARGS__))
 #define log_warning(event, message, ...) log_write(LOG_LEVEL_WARNING, event, message, LOG_FIELDS(__VA_ARGS__))

@@ -20,10 +20,10 @@ struct map {
 	size_t bucket_count, count;
 };
 
-void *map_get(const struct map *map, const char *key);             /* NULL when absent */
-void *map_put(struct map *map, const char *key, void *value);      /* the value replaced, or NULL */
-void *map_remove(struct map *map, const char *key);                /* the value removed, or NULL */
-void map_free(struct map *map, void (*free_value)(void *));        /* free_value may be NULL */
+void *map_get(const struct map *map, const char *key);        /* NULL when absent */
+void *map_put(struct map *map, const char *key, void *value); /* the value replaced, or NULL */
+void *map_remove(struct map *map, const char *key);           /* the value removed, or NULL */
+void map_free(struct map *map, void (*free_value)(void *));   /* free_value may be NULL */
 
 /* Unordered: for (struct map_entry *e = map_first(m); e; e = map_next(m, e)); fetch the next before removing e. */
 struct map_entry *map_first(const struct map *map);

@@ -216,7 +216,7 @@ static void write_process(struct buffer *out)
 		              "# HELP process_cpu_seconds_total CPU time used by this process.\n# TYPE process_cpu_seconds_total counter\n"
 		              "process_cpu_seconds_total %.6f\n",
 		              (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-		                  (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6);
+		                      (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6);
 	if (file != NULL) {
 		char line[128], *place = line;
 

@@ -16,8 +16,8 @@ struct metric_series;
 struct metric_family {
 	const char *name, *help;
 	enum metric_type type;
-	const char *const *labels;     /* NULL-terminated names, or NULL for none */
-	const double *buckets;         /* histogram upper bounds, ascending, +Inf implied */
+	const char *const *labels; /* NULL-terminated names, or NULL for none */
+	const double *buckets;     /* histogram upper bounds, ascending, +Inf implied */
 	size_t bucket_count;
 	/* private: */
 	struct metric_series *series;
@@ -26,12 +26,12 @@ struct metric_family {
 };
 
 /* `values` are the label values (as many as the family has labels); NULL for a family without labels. */
-void metric_add(struct metric_family *family, const char *const *values, double amount);     /* counter or gauge */
-void metric_set(struct metric_family *family, const char *const *values, double value);      /* gauge */
-void metric_observe(struct metric_family *family, const char *const *values, double value);  /* histogram */
-void metric_remove(struct metric_family *family, const char *const *values);                 /* one series */
-void metric_reset(struct metric_family *family);                                             /* all series */
-double metric_value(struct metric_family *family, const char *const *values);                /* 0 when absent; histograms: count */
+void metric_add(struct metric_family *family, const char *const *values, double amount);    /* counter or gauge */
+void metric_set(struct metric_family *family, const char *const *values, double value);     /* gauge */
+void metric_observe(struct metric_family *family, const char *const *values, double value); /* histogram */
+void metric_remove(struct metric_family *family, const char *const *values);                /* one series */
+void metric_reset(struct metric_family *family);                                            /* all series */
+double metric_value(struct metric_family *family, const char *const *values);               /* 0 when absent; histograms: count */
 /* Makes the family appear in the output even before its first series. */
 void metric_register(struct metric_family *family);
 /* The whole registry in text format, families sorted by name; process metrics (CPU, RSS, descriptors) included. */

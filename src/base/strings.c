@@ -88,8 +88,7 @@ static uint64_t duration_unit(const char **text)
 		const char *name;
 		uint64_t nanoseconds;
 	} units[] = {
-		{ "ns", 1 }, { "us", 1000 }, { "ms", 1000000 }, { "s", 1000000000 },
-		{ "m", 60000000000 }, { "h", 3600000000000 },
+		{ "ns", 1 }, { "us", 1000 }, { "ms", 1000000 }, { "s", 1000000000 }, { "m", 60000000000 }, { "h", 3600000000000 },
 	};
 
 	for (size_t i = 0; i < ARRAY_LENGTH(units); i++) {

@@ -21,7 +21,7 @@ bool string_equal(const char *a, const char *b); /* NULL equals only NULL */
 bool string_empty(const char *text);             /* NULL or "" */
 bool string_has_prefix(const char *text, const char *prefix);
 bool string_has_suffix(const char *text, const char *suffix);
-char *string_dup(const char *text);  /* never NULL for non-NULL input; NULL gives NULL */
+char *string_dup(const char *text); /* never NULL for non-NULL input; NULL gives NULL */
 char *string_ndup(const char *text, size_t length);
 char *string_printf(const char *format, ...) __attribute__((format(printf, 1, 2), returns_nonnull)); /* free() */
 
@@ -47,9 +47,9 @@ void string_list_add(struct string_list *list, const char *text);
 void string_list_take(struct string_list *list, char *text); /* takes ownership of text */
 void string_list_printf(struct string_list *list, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool string_list_contains(const struct string_list *list, const char *text);
-void string_list_sort(struct string_list *list);   /* bytewise */
-void string_list_unique(struct string_list *list); /* sorted first */
-char *string_list_join(const struct string_list *list, const char *separator); /* free() */
+void string_list_sort(struct string_list *list);                                    /* bytewise */
+void string_list_unique(struct string_list *list);                                  /* sorted first */
+char *string_list_join(const struct string_list *list, const char *separator);      /* free() */
 void string_list_split(struct string_list *list, const char *text, char separator); /* adds the parts; empty text adds none */
 void string_list_free(struct string_list *list);
 #define STRING_LIST_CLEANUP __attribute__((cleanup(string_list_free)))

@@ -234,8 +234,9 @@ json_t *yaml_parse(const char *text, size_t length, struct error *err)
 /* A word that would be read back as something other than this string must be quoted. */
 static bool needs_quotes(const char *text)
 {
-	static const char *const words[] = { "", "~", "null", "Null", "NULL", "true", "True", "TRUE", "false", "False", "FALSE", "yes",
-		"Yes", "YES", "no", "No", "NO", "on", "On", "ON", "off", "Off", "OFF", "y", "Y", "n", "N", "<<", "=", NULL };
+	static const char *const words[] = { "",      "~",   "null", "Null", "NULL", "true", "True", "TRUE", "false", "False",
+		                             "FALSE", "yes", "Yes",  "YES",  "no",   "No",   "NO",   "on",   "On",    "ON",
+		                             "off",   "Off", "OFF",  "y",    "Y",    "n",    "N",    "<<",   "=",     NULL };
 	char *end = NULL;
 
 	if (is_one_of(text, words) || strchr("-?:,[]{}#&*!|>'\"%@` \t", text[0]) != NULL) {
@@ -244,8 +245,7 @@ static bool needs_quotes(const char *text)
 		    !(text[0] == ':' && text[1] != '\0' && text[1] != ' ') && !(text[0] == '?' && text[1] != '\0' && text[1] != ' '))
 			return true;
 	}
-	if (strstr(text, ": ") != NULL || strstr(text, " #") != NULL || text[strlen(text) - 1] == ':' ||
-	    text[strlen(text) - 1] == ' ')
+	if (strstr(text, ": ") != NULL || strstr(text, " #") != NULL || text[strlen(text) - 1] == ':' || text[strlen(text) - 1] == ' ')
 		return true;
 	(void)strtod(text, &end);
 	if (*end == '\0' && (isdigit((unsigned char)text[strlen(text) - 1]) || text[strlen(text) - 1] == '.'))

@@ -254,7 +254,8 @@ static int describe_end(const struct process_options *options, const struct run 
 	if (code == 0)
 		return 0;
 	if (WIFSIGNALED(run->status))
-		return error_set(err, ERROR_SYSTEM, "%s was ended by signal %d%s%s", name, WTERMSIG(run->status), last[0] ? ": " : "", last);
+		return error_set(err, ERROR_SYSTEM, "%s was ended by signal %d%s%s", name, WTERMSIG(run->status), last[0] ? ": " : "",
+		                 last);
 	return error_set(err, ERROR_SYSTEM, "%s exited with %d%s%s", name, code, last[0] ? ": " : "", last);
 }
 

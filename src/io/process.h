@@ -19,13 +19,13 @@ struct process_options {
 	const char *directory;          /* NULL: inherit */
 	const char *input;              /* given on stdin; NULL: /dev/null */
 	size_t input_length;
-	struct buffer *output;          /* stdout; NULL: discarded (process_run) or inherited (process_start) */
-	struct buffer *error_output;    /* stderr; NULL: goes where output goes; the same buffer as output merges them */
-	int output_descriptor;          /* >0: stdout and stderr go to it instead */
-	uint64_t timeout_ms;            /* process_run: 0 = none; at the end SIGTERM, 2 s later SIGKILL to its process group */
+	struct buffer *output;       /* stdout; NULL: discarded (process_run) or inherited (process_start) */
+	struct buffer *error_output; /* stderr; NULL: goes where output goes; the same buffer as output merges them */
+	int output_descriptor;       /* >0: stdout and stderr go to it instead */
+	uint64_t timeout_ms;         /* process_run: 0 = none; at the end SIGTERM, 2 s later SIGKILL to its process group */
 	void (*on_line)(const char *line, void *argument); /* every line of stdout/stderr as it comes (also collected) */
 	void *on_line_argument;
-	bool new_session;               /* setsid() in the child */
+	bool new_session; /* setsid() in the child */
 };
 
 /*

@@ -176,7 +176,7 @@ static void networks(void **state)
 static void versions(void **state)
 {
 	static const char *const order[] = { "1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-alpha.beta", "1.0.0-beta.2", "1.0.0-beta.11",
-		"1.0.0-rc.1", "1.0.0", "v1.36.0", "v1.36.3" };
+		                             "1.0.0-rc.1",  "1.0.0",         "v1.36.0",          "v1.36.3" };
 	struct version a, b;
 	struct error err;
 
@@ -237,8 +237,9 @@ static void metrics_in_text_format(void **state)
 	static const char *const labels[] = { "controller", NULL };
 	static const double buckets[] = { 0.1, 1 };
 	static struct metric_family counter = { .name = "test_total", .help = "Help.", .type = METRIC_COUNTER, .labels = labels };
-	static struct metric_family histogram = { .name = "test_seconds", .help = "Time.", .type = METRIC_HISTOGRAM, .labels = labels,
-		.buckets = buckets, .bucket_count = 2 };
+	static struct metric_family histogram = {
+		.name = "test_seconds", .help = "Time.", .type = METRIC_HISTOGRAM, .labels = labels, .buckets = buckets, .bucket_count = 2
+	};
 	struct buffer out BUFFER_CLEANUP = { 0 };
 
 	metric_add(&counter, METRIC_VALUES("a\"b"), 2);
@@ -270,11 +271,18 @@ static void clock_formats(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(error_wrap_keeps_the_cause), cmocka_unit_test(arena_serves_all_sizes),
-		cmocka_unit_test(buffer_limit_refuses_whole_appends), cmocka_unit_test(base64_round_trips_and_refuses),
-		cmocka_unit_test(numbers_and_durations), cmocka_unit_test(hosts_and_names), cmocka_unit_test(networks),
-		cmocka_unit_test(versions), cmocka_unit_test(map_grows_and_removes), cmocka_unit_test(log_lines_are_json),
-		cmocka_unit_test(metrics_in_text_format), cmocka_unit_test(clock_formats),
+		cmocka_unit_test(error_wrap_keeps_the_cause),
+		cmocka_unit_test(arena_serves_all_sizes),
+		cmocka_unit_test(buffer_limit_refuses_whole_appends),
+		cmocka_unit_test(base64_round_trips_and_refuses),
+		cmocka_unit_test(numbers_and_durations),
+		cmocka_unit_test(hosts_and_names),
+		cmocka_unit_test(networks),
+		cmocka_unit_test(versions),
+		cmocka_unit_test(map_grows_and_removes),
+		cmocka_unit_test(log_lines_are_json),
+		cmocka_unit_test(metrics_in_text_format),
+		cmocka_unit_test(clock_formats),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -66,14 +66,23 @@ static void yaml_to_json(void **state)
 
 	assert_non_null(all);
 	json = json_text(all);
-	assert_string_equal(json, "[{\"a\":1,\"b\":[\"x\",\"true\",true,null,1.5,\"0x1\",\"010\"],\"c\":\"line1\\nline2\\n\",\"d\":{\"e\":null}},[\"q\"]]");
+	assert_string_equal(
+		json,
+		"[{\"a\":1,\"b\":[\"x\",\"true\",true,null,1.5,\"0x1\",\"010\"],\"c\":\"line1\\nline2\\n\",\"d\":{\"e\":null}},[\"q\"]]");
 }
 
 static void bad_yaml_is_refused(void **state)
 {
-	static const char *const bad[] = { "a: [", "a: 1\na: 2", "? [x]\n: 1", "a: !!binary QQ==", "a: &x [*x]\n",
-		"a: &a [x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c]\n"
-		"e: &e [*d,*d,*d,*d,*d,*d,*d,*d]\nf: &f [*e,*e,*e,*e,*e,*e,*e,*e]\ng: &g [*f,*f,*f,*f,*f,*f,*f,*f]\n" };
+	static const char *const bad[] = {
+		"a: [",
+		"a: 1\na: 2",
+		"? [x]\n: 1",
+		"a: !!binary QQ==",
+		"a: &x [*x]\n",
+		"a: &a [x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d "
+		"[*c,*c,*c,*c,*c,*c,*c,*c]\n"
+		"e: &e [*d,*d,*d,*d,*d,*d,*d,*d]\nf: &f [*e,*e,*e,*e,*e,*e,*e,*e]\ng: &g [*f,*f,*f,*f,*f,*f,*f,*f]\n"
+	};
 	struct error err;
 
 	for (size_t i = 0; i < ARRAY_LENGTH(bad); i++)
@@ -83,9 +92,11 @@ static void bad_yaml_is_refused(void **state)
 static void yaml_round_trips(void **state)
 {
 	static const char *const values[] = {
-		"{\"a\":\"\",\"b\":\"true\",\"c\":\"1.5\",\"d\":\"x: y\",\"e\":\"- a\",\"f\":\"it's\",\"g\":\"a\\nb\\n\",\"h\":\"a\\nb\",\"i\":\"\\ttab\"}",
+		"{\"a\":\"\",\"b\":\"true\",\"c\":\"1.5\",\"d\":\"x: y\",\"e\":\"- "
+		"a\",\"f\":\"it's\",\"g\":\"a\\nb\\n\",\"h\":\"a\\nb\",\"i\":\"\\ttab\"}",
 		"{\"a\":[],\"b\":{},\"c\":[[1,2],{\"x\":null}],\"d\":[{\"k\":\"v\",\"l\":[\"m\"]}],\"e\":false,\"f\":-1}",
-		"{\"--flag\":\"--x=y\",\"t\":\"5m0s\",\"q\":\"\\\"quoted\\\"\",\"n\":\"a\\n\\n\",\"s\":\"trailing \",\"*\":\"&a\",\"u\":\"\xc3\xa9\"}",
+		"{\"--flag\":\"--x=y\",\"t\":\"5m0s\",\"q\":\"\\\"quoted\\\"\",\"n\":\"a\\n\\n\",\"s\":\"trailing "
+		"\",\"*\":\"&a\",\"u\":\"\xc3\xa9\"}",
 	};
 	struct error err;
 
@@ -101,7 +112,8 @@ static void yaml_round_trips(void **state)
 
 static void yaml_as_kubernetes_prints_it(void **state)
 {
-	json_t *value JSON_CLEANUP = parse("{\"b\":\"\",\"a\":[\"10.96.0.10\"],\"c\":{\"z\":\"0\",\"y\":[{\"name\":\"n\",\"value\":\"0s\"}]},\"d\":{}}");
+	json_t *value JSON_CLEANUP =
+		parse("{\"b\":\"\",\"a\":[\"10.96.0.10\"],\"c\":{\"z\":\"0\",\"y\":[{\"name\":\"n\",\"value\":\"0s\"}]},\"d\":{}}");
 	char *text FREE_CLEANUP = yaml_text(value, true);
 
 	assert_string_equal(text, "a:\n- 10.96.0.10\nb: \"\"\nc:\n  \"y\":\n  - name: \"n\"\n    value: 0s\n  z: \"0\"\nd: {}\n");
@@ -110,8 +122,13 @@ static void yaml_as_kubernetes_prints_it(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(paths), cmocka_unit_test(subset), cmocka_unit_test(bad_json_is_refused), cmocka_unit_test(yaml_to_json),
-		cmocka_unit_test(bad_yaml_is_refused), cmocka_unit_test(yaml_round_trips), cmocka_unit_test(yaml_as_kubernetes_prints_it),
+		cmocka_unit_test(paths),
+		cmocka_unit_test(subset),
+		cmocka_unit_test(bad_json_is_refused),
+		cmocka_unit_test(yaml_to_json),
+		cmocka_unit_test(bad_yaml_is_refused),
+		cmocka_unit_test(yaml_round_trips),
+		cmocka_unit_test(yaml_as_kubernetes_prints_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

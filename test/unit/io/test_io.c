@@ -199,11 +199,14 @@ static void processes_run_and_report(void **state)
 	int code;
 
 	memset(large, 'x', 300000);
-	assert_int_equal(process_run(&(struct process_options){ .arguments = cat, .input = large, .input_length = 300000,
-	                                                        .output = &output }, NULL, &code, &err), 0);
+	assert_int_equal(
+		process_run(&(struct process_options){ .arguments = cat, .input = large, .input_length = 300000, .output = &output }, NULL,
+	                    &code, &err),
+		0);
 	assert_int_equal(output.length, 300000);
 	assert_int_equal(process_run(&(struct process_options){ .arguments = talk, .on_line = collect_line, .on_line_argument = &lines },
-	                             NULL, &code, &err), -1);
+	                             NULL, &code, &err),
+	                 -1);
 	assert_int_equal(code, 3);
 	assert_int_equal(lines.count, 2);
 	assert_int_equal(process_run(&(struct process_options){ .arguments = talk }, NULL, &code, &err), -1);
@@ -212,8 +215,9 @@ static void processes_run_and_report(void **state)
 	assert_int_equal(err.class, ERROR_NOT_FOUND);
 	start = clock_monotonic_ms();
 	buffer_clear(&output);
-	assert_int_equal(process_run(&(struct process_options){ .arguments = stubborn, .timeout_ms = 300, .output = &output }, NULL,
-	                             &code, &err), -1);
+	assert_int_equal(
+		process_run(&(struct process_options){ .arguments = stubborn, .timeout_ms = 300, .output = &output }, NULL, &code, &err),
+		-1);
 	assert_int_equal(err.class, ERROR_TIMEOUT);
 	assert_true(clock_monotonic_ms() - start < 20000);
 	assert_int_equal(process_command(&err, "true", NULL), 0);
@@ -242,9 +246,13 @@ static void signals_are_data(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(cancel_reaches_children_and_callbacks), cmocka_unit_test(pool_runs_everything),
-		cmocka_unit_test(loop_serves_posts_timers_and_descriptors), cmocka_unit_test(files_are_replaced_whole),
-		cmocka_unit_test(locks_exclude), cmocka_unit_test(processes_run_and_report), cmocka_unit_test(processes_start_and_end),
+		cmocka_unit_test(cancel_reaches_children_and_callbacks),
+		cmocka_unit_test(pool_runs_everything),
+		cmocka_unit_test(loop_serves_posts_timers_and_descriptors),
+		cmocka_unit_test(files_are_replaced_whole),
+		cmocka_unit_test(locks_exclude),
+		cmocka_unit_test(processes_run_and_report),
+		cmocka_unit_test(processes_start_and_end),
 		cmocka_unit_test(signals_are_data),
 	};
 
