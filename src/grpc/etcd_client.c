@@ -125,7 +125,7 @@ static bool worth_another_endpoint(const struct error *err)
 	return err->class == ERROR_TRANSIENT || err->class == ERROR_TIMEOUT || (err->class == ERROR_FORBIDDEN && err->status == 0);
 }
 
-static int call_endpoint(struct etcd_client *client, size_t which, const struct grpc_call *call, struct buffer *reply,
+static int call_endpoint(struct etcd_client *client, size_t which, const struct grpc_request *request, struct buffer *reply,
                          struct cancel *cancel, struct error *err)
 {
 	if (grpc_client_call(client->endpoints[which], call, reply, cancel, err) == 0) {
@@ -141,7 +141,7 @@ int etcd_call(struct etcd_client *client, const char *method, const struct buffe
               struct error *err)
 {
 	struct buffer ignored BUFFER_CLEANUP = { 0 };
-	struct grpc_call call = { .method = method, .message = message->data, .message_length = message->length };
+	struct grpc_request call = { .method = method, .message = message->data, .message_length = message->length };
 	uint64_t deadline = clock_monotonic_ms() + client->timeout_ms, left;
 	size_t first = atomic_load(&client->current);
 

@@ -17,7 +17,7 @@ enum {
 	GRPC_CALL_TIMEOUT_MS = 15 * 1000,
 };
 
-struct grpc_call {
+struct grpc_request {
 	const char *method;       /* "/etcdserverpb.KV/Range" */
 	const void *message;      /* encoded request */
 	size_t message_length;
@@ -27,7 +27,7 @@ struct grpc_call {
 };
 
 /* Appends the response message to response. Blocking; any thread but the loop's. Errors: grpc_status.h and net/http_client.h. */
-int grpc_client_call(struct http_client *client, const struct grpc_call *call, struct buffer *response, struct cancel *cancel,
+int grpc_client_call(struct http_client *client, const struct grpc_request *request, struct buffer *response, struct cancel *cancel,
                      struct error *err);
 
 /*
