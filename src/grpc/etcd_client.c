@@ -125,7 +125,7 @@ static bool worth_another_endpoint(const struct error *err)
 	return err->class == ERROR_TRANSIENT || err->class == ERROR_TIMEOUT || (err->class == ERROR_FORBIDDEN && err->status == 0);
 }
 
-static int call_endpoint(struct etcd_client *client, size_t which, const struct grpc_request *request, struct buffer *reply,
+static int call_endpoint(struct etcd_client *client, size_t which, const struct grpc_request *call, struct buffer *reply,
                          struct cancel *cancel, struct error *err)
 {
 	if (grpc_client_call(client->endpoints[which], call, reply, cancel, err) == 0) {

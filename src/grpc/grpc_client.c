@@ -74,7 +74,7 @@ static int take_answer(const struct http_response *response, size_t limit, struc
 	return 0;
 }
 
-int grpc_client_call(struct http_client *client, const struct grpc_request *request, struct buffer *response, struct cancel *cancel,
+int grpc_client_call(struct http_client *client, const struct grpc_request *call, struct buffer *response, struct cancel *cancel,
                      struct error *err)
 {
 	struct http_response answer HTTP_RESPONSE_CLEANUP = { 0 };

@@ -27,7 +27,7 @@ struct grpc_request {
 };
 
 /* Appends the response message to response. Blocking; any thread but the loop's. Errors: grpc_status.h and net/http_client.h. */
-int grpc_client_call(struct http_client *client, const struct grpc_request *request, struct buffer *response, struct cancel *cancel,
+int grpc_client_call(struct http_client *client, const struct grpc_request *call, struct buffer *response, struct cancel *cancel,
                      struct error *err);
 
 /*
