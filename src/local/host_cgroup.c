@@ -242,8 +242,11 @@ static uint64_t read_stat(const char *text, const char *key)
 {
 	size_t length = strlen(key);
 	for (const char *at = text; at && *at; at = strchr(at, '\n'), at = at ? at + 1 : NULL)
-		if (strncmp(at, key, length) == 0 && at[length] == ' ')
-			return strtoull(at + length + 1, NULL, 10);
+		if (strncmp(at, key, length) == 0 && at[length] == ' ') {
+			char *end;
+			unsigned long long value = strtoull(at + length + 1, &end, 10);
+			return end > at + length + 1 ? value : 0;
+		}
 	return 0;
 }
 

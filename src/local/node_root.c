@@ -29,7 +29,7 @@ static const char *const shared_settings[] = {"alternatives", "ca-certificates",
 static int mount_checked(const char *source, const char *target, const char *type, unsigned long flags, const char *data, struct error *err)
 {
 	if (mount(source, target, type, flags, data) < 0)
-		return error_set_errno(err, errno, "mount %s on %s", source ? source : type, target);
+		return error_set_errno(err, errno, "mount on %s", target);
 	return 0;
 }
 

@@ -25,7 +25,6 @@ enum { STAT_TEXT_MAX = 4096, STAT_START_FIELD = 22, KILL_WAIT_MS = 15000, WAIT_S
 static void child_main(const struct node_start_options *options, int go, int log)
 {
 	char word;
-	char program[4096];
 	ssize_t count;
 	while ((count = read(go, &word, 1)) < 0 && errno == EINTR)
 		;
@@ -35,11 +34,9 @@ static void child_main(const struct node_start_options *options, int go, int log
 	setsid();
 	if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(log, STDOUT_FILENO) < 0 || dup2(log, STDERR_FILENO) < 0)
 		_exit(126);
-	strncpy(program, options->program, sizeof(program) - 1);
-	program[sizeof(program) - 1] = '\0';
-	char *const arguments[] = {program, (char *)"local", (char *)"node-init", (char *)options->config_path, NULL};
+	char *const arguments[] = {(char *)options->program, (char *)"local", (char *)"node-init", (char *)options->config_path, NULL};
 	char *const environment[] = {(char *)"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", (char *)"HOME=/root", (char *)"LC_ALL=C", NULL};
-	execve(program, arguments, environment);
+	execve(options->program, arguments, environment);
 	_exit(127);
 }
 
@@ -111,8 +108,9 @@ int node_identity_read(pid_t pid, struct node_identity *ret_identity, struct err
 	snprintf(path, sizeof(path), "/proc/%d/ns/pid", (int)pid);
 	if (stat(path, &st) < 0)
 		return error_set_errno(err, errno, "namespace of process %d", (int)pid);
-	*ret_identity = (struct node_identity){.pid = pid, .start_ticks = strtoull(at + 1, NULL, 10), .pid_namespace = st.st_ino};
-	return 0;
+	char *end;
+	*ret_identity = (struct node_identity){.pid = pid, .start_ticks = strtoull(at + 1, &end, 10), .pid_namespace = st.st_ino};
+	return end == at + 1 ? error_set(err, ERROR_CORRUPT, "/proc/%d/stat has no start time", (int)pid) : 0;
 }
 
 bool node_identity_is_alive(const struct node_identity *identity)

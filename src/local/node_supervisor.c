@@ -275,9 +275,11 @@ static json_int_t resident_bytes(pid_t pid)
 	snprintf(path, sizeof(path), "/proc/%d/statm", (int)pid);
 	if (pid <= 0 || file_read(path, 4096, &text, &err) < 0)
 		return 0;
-	char *end;
-	(void)strtoull(text.data, &end, 10);
-	return (json_int_t)(strtoull(end, NULL, 10) * (unsigned long long)sysconf(_SC_PAGESIZE));
+	/* The second number: pages in memory. */
+	const char *second = text.data ? strchr(text.data, ' ') : NULL;
+	char *end = NULL;
+	unsigned long long pages = second ? strtoull(second, &end, 10) : 0;
+	return end && end > second ? (json_int_t)(pages * (unsigned long long)sysconf(_SC_PAGESIZE)) : 0;
 }
 
 static json_t *process_status(const struct supervised *one, uint64_t now)

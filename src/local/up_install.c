@@ -9,6 +9,7 @@
 #include "local/datastore_auth.h"
 #include "local/local_pki.h"
 #include "local/manifest.h"
+#include "local/tenant_kubeconfig.h"
 #include "local/up_internal.h"
 #include "pki/pem.h"
 
@@ -148,22 +149,6 @@ int up_install(struct up *up, struct error *err)
 	return 0;
 }
 
-static int write_sample_kubeconfig(struct up *up, struct error *err)
-{
-	FREE_CLEANUP char *directory = environment_path(&up->environment, "tenants/%s", SAMPLE_NAMESPACE);
-	JSON_CLEANUP json_t *secret = cluster_get(&up->tool, err, "secret", "-n", SAMPLE_NAMESPACE, SAMPLE_NAME "-admin-kubeconfig", NULL);
-	const char *encoded = json_string_value(json_object_get(json_object_get(secret, "data"), "admin.conf"));
-	BUFFER_SECRET_CLEANUP struct buffer text = {0};
-	if (!secret)
-		return -1;
-	if (!encoded || base64_decode(encoded, strlen(encoded), &text, err) < 0)
-		return error_set(err, ERROR_CORRUPT, "Secret %s/%s-admin-kubeconfig holds no admin.conf", SAMPLE_NAMESPACE, SAMPLE_NAME);
-	up->result->sample_kubeconfig = string_printf("%s/%s.kubeconfig", directory, SAMPLE_NAME);
-	if (file_make_directories(directory, 0700, err) < 0)
-		return -1;
-	return file_write_atomic(up->result->sample_kubeconfig, text.data, text.length, 0600, err);
-}
-
 int up_sample_tenant(struct up *up, struct error *err)
 {
 	FREE_CLEANUP char *folder = manifest_folder(err);
@@ -178,7 +163,8 @@ int up_sample_tenant(struct up *up, struct error *err)
 		cluster_explain_pods(&up->tool, OPERATOR_NAMESPACE, NULL, &up->result->reasons);
 		return error_wrap(err, "sample tenant");
 	}
-	if (write_sample_kubeconfig(up, err) < 0)
+	BUFFER_SECRET_CLEANUP struct buffer text = {0};
+	if (tenant_kubeconfig_read(&up->tool, &up->environment, SAMPLE_NAMESPACE "/" SAMPLE_NAME, &text, &up->result->sample_kubeconfig, err) < 0)
 		return error_wrap(err, "sample tenant");
 	progress_end(up->options->progress, phase, SAMPLE_NAMESPACE "/" SAMPLE_NAME " is Ready");
 	return 0;
