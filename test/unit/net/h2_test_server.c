@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <nghttp2/nghttp2.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -548,6 +549,7 @@ static void *accept_thread(void *argument)
 			close(descriptor);
 			continue;
 		}
+		(void)setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
 		connection = calloc(1, sizeof(*connection));
 		connection->server = server;
 		connection->descriptor = descriptor;
