@@ -52,7 +52,6 @@ struct kube_reflector {
 	struct http_stream *stream;
 	struct loop_timer *timer;
 	bool list_next;            /* what the timer starts: a list or a watch */
-	bool corrupt;              /* this stream sent what cannot be understood */
 	int status;                /* HTTP status of the stream, 0 before its header */
 	char *retry_after;
 	struct buffer body;        /* a list page, or the body of a refusal */
@@ -62,7 +61,7 @@ struct kube_reflector {
 	uint64_t list_number;      /* grows with every list begun */
 	uint64_t watch_since_ms;
 	unsigned failures;         /* in a row */
-	struct error stream_error; /* of the event that ended a watch */
+	unsigned expirations;      /* 410s in a row */
 };
 
 struct kube_cache_handler_row {

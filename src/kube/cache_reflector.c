@@ -78,7 +78,7 @@ static void note_health(struct kube_reflector *reflector)
 {
 	if (reflector->state == KUBE_REFLECTOR_WATCHING && reflector->status == 200 &&
 	    clock_monotonic_ms() - reflector->watch_since_ms >= WATCH_HEALTHY_MS)
-		reflector->failures = 0;
+		reflector->failures = reflector->expirations = 0;
 }
 
 static void fail(struct kube_cache *cache, const struct error *err, bool list_next)
@@ -88,9 +88,9 @@ static void fail(struct kube_cache *cache, const struct error *err, bool list_ne
 
 	note_health(reflector);
 	end_stream(reflector);
-	reflector->failures++;
 	kube_cache_note_error(cache, err);
-	delay = delay_after(reflector->failures);
+	/* A server that says "too old" works: the failures before it are over. */
+	delay = delay_after(err->class == ERROR_EXPIRED ? ++reflector->expirations : ++reflector->failures);
 	if (err->retry_after_ms > delay)
 		delay = err->retry_after_ms;
 	log_debug("cache.retry", err->message, LOG_STRING("resource", cache->resource->plural), LOG_INTEGER("delay_ms", (int64_t)delay));
