@@ -339,7 +339,7 @@ class Harness:
 
     def install_crds(self, where: str) -> None:
         self.kubectl("apply", "--server-side", "-f", where)
-        self.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", where)
+        self.wait("CRDs served", "kube-apiserver", lambda: self.kubectl("get", "tenantcontrolplanes,datastores", "-A") is not None)
 
     def datastore(self, name: str = "default", endpoint: str | None = None) -> list[dict]:
         """A DataStore over the store with its three credentials in Secrets, as the kamaji-etcd chart lays them."""
