@@ -111,8 +111,8 @@ static void dialed(struct transport *transport, const struct error *err, void *a
 		return;
 	}
 	connection_remove(connection);
-	if (has_live_connection(client, kind))
-		return; /* others will have room in time */
+	if (kind == POOL_REQUESTS && has_live_connection(client, kind))
+		return; /* others will have room in time; watches may hold theirs for ever */
 	http_client_ref(client);
 	fail_waiting(client, kind, &cause);
 	if (!client->ending)

@@ -102,7 +102,8 @@ static void lookup_done(void *argument)
 
 static void *lookup_thread(void *argument)
 {
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG };
+	/* Without AI_ADDRCONFIG, which finds nothing at all in a network namespace that has only its loopback interface. */
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
 	struct lookup *lookup = argument;
 	struct addrinfo *list = NULL;
 	int result = getaddrinfo(lookup->host, NULL, &hints, &list);
