@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Many tenants with replicas 0 against a real API server and etcd on this machine: what they cost the operator."""
-import json
 import os
 import pathlib
 import sys
@@ -35,7 +34,7 @@ def main() -> None:
         report("idle, no tenant", 0, manager, cpu_seconds(manager.process.pid))
 
         def all_settled() -> bool:
-            items = json.loads(harness.kubectl("get", "tenantcontrolplanes", "-A", "-o", "json"))["items"]
+            items = harness.get("tenantcontrolplanes")["items"]
             return len(items) == count and all(settled(item) for item in items)
 
         start, cpu = time.monotonic(), cpu_seconds(manager.process.pid)

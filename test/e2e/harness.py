@@ -25,6 +25,8 @@ import sys
 import time
 import urllib.request
 
+from api_client import ApiClient
+
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 PR_SET_PDEATHSIG = 1
@@ -153,6 +155,7 @@ class Harness:
         self.logs = self.folder / "log"
         self.processes: dict[str, subprocess.Popen] = {}
         self.ports: dict[str, int] = {}
+        self._api: ApiClient | None = None
 
     # --- life cycle -------------------------------------------------------------------------------------------------
 
@@ -327,9 +330,14 @@ class Harness:
         items = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
         self.kubectl("apply", "--server-side", "--field-manager=observer", "-f", "-", stdin=json.dumps(items))
 
+    @property
+    def api(self) -> ApiClient:
+        if self._api is None:
+            self._api = ApiClient(component("kubectl"), str(self.folder / "observer.kubeconfig"))
+        return self._api
+
     def get(self, kind: str, name: str = "", namespace: str = "") -> dict:
-        arguments = ["get", kind, "-o", "json"] + ([name] if name else []) + (["-n", namespace] if namespace else [])
-        return json.loads(self.kubectl(*arguments))
+        return self.api.get(kind, name, namespace)
 
     def etcdctl(self, *arguments: str, certificate: str = "store-root") -> str:
         pki = self.pki

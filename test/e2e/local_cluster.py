@@ -9,6 +9,7 @@ import pathlib
 import subprocess
 import time
 
+from api_client import ApiClient
 from harness import HarnessError, component, run, tail
 from manager_process import binary, wait_for
 
@@ -19,6 +20,7 @@ NAMESPACE = "kamaji-system"
 class LocalCluster:
     def __init__(self, name: str, root: pathlib.Path):
         self.name, self.root = name, root
+        self._api: ApiClient | None = None
 
     # --- the command ------------------------------------------------------------------------------------------------
 
@@ -60,8 +62,14 @@ class LocalCluster:
         self.kubectl("apply", "--server-side", "--field-manager=observer", "-f", "-",
                      stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)}))
 
+    @property
+    def api(self) -> ApiClient:
+        if self._api is None:
+            self._api = ApiClient(component("kubectl"), str(self.folder / "kubeconfig"))
+        return self._api
+
     def get(self, kind: str, name: str = "", namespace: str = "") -> dict:
-        return json.loads(self.kubectl("get", kind, "-o", "json", *([name] if name else []), *(["-n", namespace] if namespace else [])))
+        return self.api.get(kind, name, namespace)
 
     @property
     def store_endpoint(self) -> str:
