@@ -198,69 +198,56 @@ static ssize_t find_scalar(const json_t *array, const json_t *value)
 	return -1;
 }
 
-/* One owned row of an associative array: pairs it with the desired element. */
-static void walk_owned_row(struct walk *walk, const char *row, const json_t *owned, const json_t *desired, const json_t *live, bool *used,
+/* Pairs an owned row of an associative array with the desired element it stands for and compares them; false when there is none (yet). */
+static bool walk_owned_row(struct walk *walk, const char *row, const json_t *owned, const json_t *desired, const json_t *live, bool *used,
                            bool strict)
 {
 	struct error ignored = { 0 };
 	JSON_CLEANUP json_t *name = json_parse(row + 2, strlen(row + 2), &ignored);
-	const json_t *live_element;
 	ssize_t at;
 
 	if (name == NULL)
-		return;
-	if (row[0] == 'v') {
-		at = find_scalar(desired, name);
-		if (at < 0 && !strict)
-			report(walk, "owned but no longer wanted:", name, name);
-		else if (at >= 0 && !used[at]) {
-			used[at] = true;
-			if (find_scalar(live, name) < 0)
-				report(walk, "missing:", name, NULL);
-		}
-		return;
-	}
-	live_element = find_live_by_keys(live, name);
-	at = find_desired_by_keys(desired, name, used, strict);
-	if (at < 0)
-		return;
+		return true; /* a row that we cannot read says nothing */
+	at = row[0] == 'v' ? find_scalar(desired, name) : find_desired_by_keys(desired, name, used, strict);
+	if (at < 0 || used[at])
+		return at >= 0;
 	used[at] = true;
-	walk_value(walk, json_array_get(desired, (size_t)at), json_object_size(owned) == 0 ? owned_whole() : owned, live_element);
-}
-
-static bool row_is_wanted(const char *row, const json_t *desired)
-{
-	struct error ignored = { 0 };
-	JSON_CLEANUP json_t *name = json_parse(row + 2, strlen(row + 2), &ignored);
-	json_t *element;
-	size_t index;
-
-	json_array_foreach((json_t *)(uintptr_t)desired, index, element)
-		if (has_keys(element, name, false))
-			return true;
-	return name == NULL;
+	if (row[0] == 'k')
+		walk_value(walk, json_array_get(desired, (size_t)at), json_object_size(owned) == 0 ? owned_whole() : owned,
+		           find_live_by_keys(live, name));
+	else if (find_scalar(live, name) < 0)
+		report(walk, "missing:", name, NULL);
+	return true;
 }
 
 static void walk_associative(struct walk *walk, const json_t *desired, const json_t *owned, const json_t *live)
 {
-	size_t count = json_array_size(desired);
+	size_t count = json_array_size(desired), at;
 	FREE_CLEANUP bool *used = calloc(count + 1, sizeof(bool));
+	FREE_CLEANUP bool *paired = calloc(json_object_size(owned) + 1, sizeof(bool));
 	const char *row;
 	json_t *node;
 
-	if (used == NULL)
+	if (used == NULL || paired == NULL)
 		abort();
-	for (int strict = 1; strict >= 0; strict--)
-		json_object_foreach((json_t *)(uintptr_t)owned, row, node)
-			if (string_has_prefix(row, "k:") || string_has_prefix(row, "v:"))
-				walk_owned_row(walk, row, node, desired, live, used, strict);
-	json_object_foreach((json_t *)(uintptr_t)owned, row, node)
-		if (string_has_prefix(row, "k:") && !row_is_wanted(row, desired)) {
+	/* First the rows whose keys are all written out, then those whose keys the server completed by defaults. */
+	for (int strict = 1; strict >= 0; strict--) {
+		at = 0;
+		json_object_foreach((json_t *)(uintptr_t)owned, row, node) {
+			if (!paired[at] && (string_has_prefix(row, "k:") || string_has_prefix(row, "v:")))
+				paired[at] = walk_owned_row(walk, row, node, desired, live, used, strict);
+			at++;
+		}
+	}
+	at = 0;
+	json_object_foreach((json_t *)(uintptr_t)owned, row, node) {
+		if (!paired[at++] && (string_has_prefix(row, "k:") || string_has_prefix(row, "v:"))) {
 			size_t length = enter(walk, row);
 
 			report(walk, "owned but no longer wanted", NULL, NULL);
 			leave(walk, length);
 		}
+	}
 	for (size_t i = 0; i < count; i++)
 		if (!used[i])
 			report(walk, "not owned yet:", json_array_get(desired, i), NULL);
