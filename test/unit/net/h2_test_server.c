@@ -39,7 +39,7 @@ struct stream {
 	struct stream *next;
 	int32_t id;
 	char *path, *body, *out, *header;
-	size_t body_length, out_length, out_at, flood, trickle_left;
+	size_t body_length, body_capacity, out_length, out_at, flood, trickle_left;
 	bool hold, deferred, close_after, trailers, trickle, answered;
 	uint64_t next_ms;
 	int grpc_status;
@@ -303,7 +303,10 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
 	struct stream *stream = nghttp2_session_get_stream_user_data(session, id);
 
 	if (stream != NULL) {
-		stream->body = realloc(stream->body, stream->body_length + length);
+		while (stream->body_length + length > stream->body_capacity) {
+			stream->body_capacity = stream->body_capacity ? stream->body_capacity * 2 : 65536;
+			stream->body = realloc(stream->body, stream->body_capacity);
+		}
 		memcpy(stream->body + stream->body_length, bytes, length);
 		stream->body_length += length;
 	}

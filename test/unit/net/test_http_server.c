@@ -42,7 +42,7 @@ static void handle(const struct http_server_request *request, struct http_server
 	}
 }
 
-static int setup(void **state)
+static int setup_with(void **state, unsigned header_timeout_ms, unsigned idle_timeout_ms)
 {
 	struct fixture *fixture = calloc(1, sizeof(*fixture));
 	struct error err;
@@ -50,9 +50,8 @@ static int setup(void **state)
 		.address = "127.0.0.1",
 		.handler = handle,
 		.maximum_connections = 4,
-		.header_timeout_ms = 200,
-		.idle_timeout_ms = 300,
-		.write_timeout_ms = 300,
+		.header_timeout_ms = header_timeout_ms,
+		.idle_timeout_ms = idle_timeout_ms,
 	};
 
 	options.loop = fixture->loop = loop_start("test", &err);
@@ -60,6 +59,16 @@ static int setup(void **state)
 	assert_non_null(fixture->server);
 	*state = fixture;
 	return 0;
+}
+
+static int setup(void **state)
+{
+	return setup_with(state, 0, 0);
+}
+
+static int setup_impatient(void **state)
+{
+	return setup_with(state, 200, 300);
 }
 
 static int teardown(void **state)
@@ -96,7 +105,7 @@ static size_t receive(int descriptor, char *text, size_t size, size_t enough)
 		struct pollfd ready = { .fd = descriptor, .events = POLLIN };
 		ssize_t count;
 
-		if (poll(&ready, 1, 3000) <= 0)
+		if (poll(&ready, 1, 30000) <= 0)
 			fail_msg("nothing came");
 		count = recv(descriptor, text + length, size - 1 - length, 0);
 		if (count <= 0)
@@ -266,7 +275,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(queries_are_decoded, setup, teardown),
 		cmocka_unit_test_setup_teardown(large_bodies_arrive, setup, teardown),
 		cmocka_unit_test_setup_teardown(doubtful_requests_are_refused, setup, teardown),
-		cmocka_unit_test_setup_teardown(slow_and_idle_clients_are_closed, setup, teardown),
+		cmocka_unit_test_setup_teardown(slow_and_idle_clients_are_closed, setup_impatient, teardown),
 		cmocka_unit_test_setup_teardown(connections_are_limited, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_taken_port_is_named, setup, teardown),
 	};

@@ -50,7 +50,7 @@ static int setup(void **state)
 {
 	struct fixture *fixture = calloc(1, sizeof(*fixture));
 	struct http_client_options options = { .host = "127.0.0.1", .observe = observe, .observe_argument = fixture,
-		                               .ping_idle_ms = 200, .ping_answer_ms = 200 };
+		                               .ping_idle_ms = 300, .ping_answer_ms = 2000 };
 	struct error err;
 
 	pthread_mutex_init(&fixture->seen.mutex, NULL);
@@ -119,7 +119,7 @@ static void on_end(struct http_stream *stream, const struct http_headers *traile
 
 static void wait_bytes(struct seen *seen, size_t bytes)
 {
-	uint64_t deadline = clock_monotonic_ms() + 5000;
+	uint64_t deadline = clock_monotonic_ms() + 30000;
 
 	THREAD_LOCKED(&seen->mutex);
 	while (seen->bytes < bytes && !seen->ended && thread_condition_wait(&seen->condition, &seen->mutex, deadline) == 0)
@@ -130,7 +130,7 @@ static void wait_bytes(struct seen *seen, size_t bytes)
 
 static void wait_end(struct seen *seen)
 {
-	uint64_t deadline = clock_monotonic_ms() + 5000;
+	uint64_t deadline = clock_monotonic_ms() + 30000;
 
 	THREAD_LOCKED(&seen->mutex);
 	while (!seen->ended && thread_condition_wait(&seen->condition, &seen->mutex, deadline) == 0)
@@ -154,10 +154,10 @@ static void a_watch_has_its_own_connection_and_stays(void **state)
 	assert_int_equal(fixture->seen.status, 200);
 	assert_int_equal(http_client_request(fixture->client, &(struct http_request){ .path = "/ok" }, &response, NULL, &err), 0);
 	assert_int_equal(h2_test_server_connections(fixture->server), 2);
-	usleep(700000); /* longer than PING and its answer */
+	usleep(2700000); /* longer than PING and its answer */
 	assert_false(fixture->seen.ended);
 	http_stream_close(stream);
-	for (int i = 0; i < 200 && h2_test_server_cancels(fixture->server) == 0; i++)
+	for (int i = 0; i < 1000 && h2_test_server_cancels(fixture->server) == 0; i++)
 		usleep(10000);
 	assert_int_equal(h2_test_server_cancels(fixture->server), 1);
 	assert_int_equal(fixture->seen.ends, 0);

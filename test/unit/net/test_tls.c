@@ -101,7 +101,7 @@ static int try(struct fixture *fixture, const struct attempt *attempt, struct er
 	client = http_client_new(&options, err);
 	tls_identity_unref(options.identity);
 	assert_non_null(client);
-	result = http_client_request(client, &(struct http_request){ .path = "/ok", .timeout_ms = 5000 }, &response, NULL, err);
+	result = http_client_request(client, &(struct http_request){ .path = "/ok", .timeout_ms = 30000 }, &response, NULL, err);
 	if (result == 0)
 		assert_string_equal(response.body.data, "hello");
 	http_client_free(client);
