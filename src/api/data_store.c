@@ -58,7 +58,8 @@ static int read_driver(struct data_store *store, struct error *err)
 			store->driver_name = driver_names[i];
 			return 0;
 		}
-	return error_set(err, ERROR_INVALID, "spec.driver of DataStore %s is \"%s\"; use etcd, MySQL, PostgreSQL or NATS", store->name, name);
+	return error_set(err, ERROR_INVALID, "spec.driver of DataStore %s is \"%s\"; use etcd, MySQL, PostgreSQL or NATS", store->name,
+	                 name);
 }
 
 static bool has_item(const json_t *list, const char *text)
@@ -109,8 +110,9 @@ int data_store_parse(struct arena *arena, const json_t *object, struct data_stor
 
 size_t data_store_secrets(struct arena *arena, const struct data_store *store, const char *keys[DATA_STORE_REFERENCES])
 {
-	const struct content_reference *references[DATA_STORE_REFERENCES] = { &store->ca_certificate, &store->ca_private_key,
-		&store->client_certificate, &store->client_private_key, &store->username, &store->password };
+	const struct content_reference *references[DATA_STORE_REFERENCES] = { &store->ca_certificate,     &store->ca_private_key,
+		                                                              &store->client_certificate, &store->client_private_key,
+		                                                              &store->username,           &store->password };
 	size_t count = 0;
 
 	for (size_t i = 0; i < DATA_STORE_REFERENCES; i++) {
@@ -141,7 +143,7 @@ static int decode_into(struct arena *arena, const char *text, const char *what, 
 }
 
 int content_reference_resolve(struct arena *arena, const struct content_reference *reference, const json_t *secret, const char *what,
-	const char **bytes, size_t *length, struct error *err)
+                              const char **bytes, size_t *length, struct error *err)
 {
 	const char *value;
 
@@ -152,11 +154,11 @@ int content_reference_resolve(struct arena *arena, const struct content_referenc
 	if (!reference->present || string_empty(reference->secret_name))
 		return error_set(err, ERROR_INVALID, "%s has neither content nor secretReference", what);
 	if (!secret)
-		return error_set(err, ERROR_PENDING, "%s: Secret %s/%s does not exist", what, reference->secret_namespace ? reference->secret_namespace : "",
-			reference->secret_name);
+		return error_set(err, ERROR_PENDING, "%s: Secret %s/%s does not exist", what,
+		                 reference->secret_namespace ? reference->secret_namespace : "", reference->secret_name);
 	value = json_string_value(json_object_get(json_object_get(secret, "data"), reference->key_path ? reference->key_path : ""));
 	if (!value)
-		return error_set(err, ERROR_PENDING, "%s: Secret %s/%s has no key %s", what, reference->secret_namespace, reference->secret_name,
-			reference->key_path ? reference->key_path : "");
+		return error_set(err, ERROR_PENDING, "%s: Secret %s/%s has no key %s", what, reference->secret_namespace,
+		                 reference->secret_name, reference->key_path ? reference->key_path : "");
 	return decode_into(arena, value, what, bytes, length, err);
 }

@@ -15,8 +15,8 @@ enum data_store_driver { DATA_STORE_ETCD, DATA_STORE_MYSQL, DATA_STORE_POSTGRESQ
 
 /* Bytes given inline (base64) or in a Secret; inline wins when not empty. */
 struct content_reference {
-	bool present;             /* the member exists and names a source */
-	const char *content;      /* base64 text, or NULL */
+	bool present;                                          /* the member exists and names a source */
+	const char *content;                                   /* base64 text, or NULL */
 	const char *secret_name, *secret_namespace, *key_path; /* or NULL */
 };
 
@@ -27,11 +27,11 @@ struct data_store {
 	bool deleting, paused;
 	bool has_finalizer; /* FINALIZER_DATA_STORE */
 	enum data_store_driver driver;
-	const char *driver_name; /* "etcd", "MySQL", "PostgreSQL", "NATS" */
+	const char *driver_name;       /* "etcd", "MySQL", "PostgreSQL", "NATS" */
 	struct string_array endpoints; /* "host:port" each */
 	bool has_tls, has_client_certificate, has_basic_auth;
 	struct content_reference ca_certificate, ca_private_key, client_certificate, client_private_key, username, password;
-	bool ready; /* status.ready */
+	bool ready;           /* status.ready */
 	const json_t *status; /* NULL when there is none */
 };
 
@@ -48,4 +48,4 @@ size_t data_store_secrets(struct arena *arena, const struct data_store *store, c
  * not looked at for inline content. The result is secret: it lives in the arena, whose owner zeroes nothing, so keep the arena short.
  */
 int content_reference_resolve(struct arena *arena, const struct content_reference *reference, const json_t *secret, const char *what,
-	const char **bytes, size_t *length, struct error *err);
+                              const char **bytes, size_t *length, struct error *err);

@@ -20,7 +20,8 @@ static void need(struct problem_list *list, const struct content_reference *refe
 static void check_etcd(struct problem_list *list, const struct data_store *store)
 {
 	need(list, &store->ca_certificate, TLS "certificateAuthority.certificate", "the etcd driver verifies the servers with it");
-	need(list, &store->ca_private_key, TLS "certificateAuthority.privateKey", "the etcd driver signs the tenants' client certificates with it");
+	need(list, &store->ca_private_key, TLS "certificateAuthority.privateKey",
+	     "the etcd driver signs the tenants' client certificates with it");
 	need(list, &store->client_certificate, TLS "clientCertificate.certificate", "the etcd driver logs in with it");
 	need(list, &store->client_private_key, TLS "clientCertificate.privateKey", "the etcd driver logs in with it");
 }
@@ -35,7 +36,8 @@ static void check_other(struct problem_list *list, const struct data_store *stor
 		need(list, &store->password, "spec.basicAuth.password", "a password needs a source");
 	}
 	if (!store->has_tls && !store->has_basic_auth)
-		problem_add(list, PROBLEM_UPSTREAM, "spec", "add tlsConfig or basicAuth", "driver %s needs TLS or a user and password", store->driver_name);
+		problem_add(list, PROBLEM_UPSTREAM, "spec", "add tlsConfig or basicAuth", "driver %s needs TLS or a user and password",
+		            store->driver_name);
 }
 
 static void check_reference(struct problem_list *list, const struct content_reference *reference, const char *field)
@@ -48,7 +50,8 @@ static void check_reference(struct problem_list *list, const struct content_refe
 			problem_add(list, PROBLEM_OURS, field, "encode the content with base64", "the content is no base64 text");
 		return;
 	}
-	if (reference->present && (string_empty(reference->secret_name) || string_empty(reference->secret_namespace) || string_empty(reference->key_path)))
+	if (reference->present &&
+	    (string_empty(reference->secret_name) || string_empty(reference->secret_namespace) || string_empty(reference->key_path)))
 		problem_add(list, PROBLEM_OURS, field, "write name, namespace and keyPath", "the secretReference is not complete");
 }
 
@@ -80,8 +83,8 @@ const struct field_problem *data_store_validate(struct arena *arena, const json_
 		return list.first;
 	}
 	if (before && strcmp(before, store.driver_name) != 0)
-		problem_add(&list, PROBLEM_UPSTREAM, "spec.driver", "create another DataStore", "the driver cannot change from %s to %s", before,
-			store.driver_name);
+		problem_add(&list, PROBLEM_UPSTREAM, "spec.driver", "create another DataStore", "the driver cannot change from %s to %s",
+		            before, store.driver_name);
 	if (store.driver == DATA_STORE_ETCD)
 		check_etcd(&list, &store);
 	else

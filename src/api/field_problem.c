@@ -42,6 +42,7 @@ const char *field_problems_text(struct arena *arena, const struct field_problem 
 	for (int hints = 0; hints <= 1; hints++)
 		for (const struct field_problem *problem = problems; problem; problem = problem->next)
 			if (problem->hint == (hints == 1))
-				buffer_printf(&text, "%s%s: %s (%s)", text.length ? "; " : "", problem->field, problem->message, problem->remedy);
+				buffer_printf(&text, "%s%s: %s (%s)", text.length ? "; " : "", problem->field, problem->message,
+				              problem->remedy);
 	return arena_strdup(arena, text.data ? text.data : "");
 }

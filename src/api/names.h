@@ -46,10 +46,10 @@
 /* Ours: which template profile a Deployment is rendered with; a Deployment without it is "upstream". Never on pods. */
 #define ANNOTATION_TEMPLATE_PROFILE "kamaji.clastix.io/template-profile"
 
-#define FINALIZER_TENANT "finalizer.kamaji.clastix.io"                    /* the data store holds something of this tenant */
-#define FINALIZER_SOOT "finalizer.kamaji.clastix.io/soot"                 /* upstream's tenant manager runs; ours only removes it */
+#define FINALIZER_TENANT "finalizer.kamaji.clastix.io"    /* the data store holds something of this tenant */
+#define FINALIZER_SOOT "finalizer.kamaji.clastix.io/soot" /* upstream's tenant manager runs; ours only removes it */
 #define FINALIZER_DATA_STORE_SECRET "finalizer.kamaji.clastix.io/datastore-secret"
-#define FINALIZER_DATA_STORE "kamaji.clastix.io/TenantControlPlane"       /* on DataStores */
+#define FINALIZER_DATA_STORE "kamaji.clastix.io/TenantControlPlane" /* on DataStores */
 
 #define LEASE_MANAGER "kamaji.clastix.io"
 #define LEASE_KUBECONFIG_GENERATOR "kubeconfiggenerator.kamaji.clastix.io"

@@ -11,16 +11,11 @@ static const struct {
 	const char *list;
 	const char *keys[2];
 } merge_keys[] = {
-	{ "containers", { "name" } },
-	{ "initContainers", { "name" } },
-	{ "volumes", { "name" } },
-	{ "env", { "name" } },
-	{ "volumeMounts", { "mountPath" } },
-	{ "volumeDevices", { "devicePath" } },
-	{ "imagePullSecrets", { "name" } },
-	{ "hostAliases", { "ip" } },
-	{ "ownerReferences", { "uid" } },
-	{ "topologySpreadConstraints", { "topologyKey", "whenUnsatisfiable" } },
+	{ "containers", { "name" } },        { "initContainers", { "name" } },
+	{ "volumes", { "name" } },           { "env", { "name" } },
+	{ "volumeMounts", { "mountPath" } }, { "volumeDevices", { "devicePath" } },
+	{ "imagePullSecrets", { "name" } },  { "hostAliases", { "ip" } },
+	{ "ownerReferences", { "uid" } },    { "topologySpreadConstraints", { "topologyKey", "whenUnsatisfiable" } },
 };
 /* Fields the server drops when they hold the type's zero, though a reader may have written it. */
 static const char *const dropped_when_false[] = { "readOnly", "hostNetwork", "hostPID", "hostIPC", "stdin", "stdinOnce", "tty" };
@@ -232,8 +227,8 @@ bool owned_fields_stale(const json_t *wanted, const json_t *live, const char *ma
 	size_t i;
 
 	json_array_foreach(json_at(live, "metadata.managedFields"), i, entry) {
-		if (!string_equal(json_string_at(entry, "manager"), manager) || !string_equal(json_string_at(entry, "operation"), "Apply") ||
-		    !string_empty(json_string_or(entry, "subresource", "")))
+		if (!string_equal(json_string_at(entry, "manager"), manager) ||
+		    !string_equal(json_string_at(entry, "operation"), "Apply") || !string_empty(json_string_or(entry, "subresource", "")))
 			continue;
 		if (stale(json_object_get(entry, "fieldsV1"), wanted))
 			return true;

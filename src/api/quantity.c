@@ -13,9 +13,9 @@ static long double suffix_factor(const char *suffix)
 		const char *name;
 		long double factor;
 	} suffixes[] = {
-		{ "", 1.0L },           { "n", 1e-9L },         { "u", 1e-6L },          { "m", 1e-3L },          { "k", 1e3L },
-		{ "M", 1e6L },          { "G", 1e9L },          { "T", 1e12L },          { "P", 1e15L },          { "E", 1e18L },
-		{ "Ki", 1024.0L },      { "Mi", 1048576.0L },   { "Gi", 1073741824.0L }, { "Ti", 0x1p40L },       { "Pi", 0x1p50L },
+		{ "", 1.0L },      { "n", 1e-9L },       { "u", 1e-6L },          { "m", 1e-3L },    { "k", 1e3L },
+		{ "M", 1e6L },     { "G", 1e9L },        { "T", 1e12L },          { "P", 1e15L },    { "E", 1e18L },
+		{ "Ki", 1024.0L }, { "Mi", 1048576.0L }, { "Gi", 1073741824.0L }, { "Ti", 0x1p40L }, { "Pi", 0x1p50L },
 		{ "Ei", 0x1p60L },
 	};
 	int64_t exponent;

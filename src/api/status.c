@@ -9,19 +9,34 @@
 
 /* Objects that exist from the first write on, empty as long as their step has not run. */
 static const char *const skeleton_objects[] = {
-	"addons.konnectivity.agent", "addons.konnectivity.certificate", "addons.konnectivity.clusterrolebinding", "addons.konnectivity.configMap",
-	"addons.konnectivity.kubeconfig", "addons.konnectivity.sa", "addons.konnectivity.service.loadBalancer",
-	"certificates.apiServer", "certificates.apiServerKubeletClient", "certificates.ca", "certificates.frontProxyCA",
-	"certificates.frontProxyClient", "certificates.sa",
-	"kubeadmPhase.bootstrapToken", "kubeadmconfig",
-	"kubeconfig.admin", "kubeconfig.controllerManager", "kubeconfig.scheduler",
-	"kubernetesResources.service.loadBalancer", "kubernetesResources.version",
-	"storage.certificate", "storage.config", "storage.setup",
+	"addons.konnectivity.agent",
+	"addons.konnectivity.certificate",
+	"addons.konnectivity.clusterrolebinding",
+	"addons.konnectivity.configMap",
+	"addons.konnectivity.kubeconfig",
+	"addons.konnectivity.sa",
+	"addons.konnectivity.service.loadBalancer",
+	"certificates.apiServer",
+	"certificates.apiServerKubeletClient",
+	"certificates.ca",
+	"certificates.frontProxyCA",
+	"certificates.frontProxyClient",
+	"certificates.sa",
+	"kubeadmPhase.bootstrapToken",
+	"kubeadmconfig",
+	"kubeconfig.admin",
+	"kubeconfig.controllerManager",
+	"kubeconfig.scheduler",
+	"kubernetesResources.service.loadBalancer",
+	"kubernetesResources.version",
+	"storage.certificate",
+	"storage.config",
+	"storage.setup",
 };
 static const char *const skeleton_texts[] = {
-	"addons.konnectivity.service.name", "addons.konnectivity.service.namespace",
-	"kubernetesResources.deployment.name", "kubernetesResources.deployment.namespace", "kubernetesResources.deployment.selector",
-	"kubernetesResources.service.name", "kubernetesResources.service.namespace",
+	"addons.konnectivity.service.name",         "addons.konnectivity.service.namespace",   "kubernetesResources.deployment.name",
+	"kubernetesResources.deployment.namespace", "kubernetesResources.deployment.selector", "kubernetesResources.service.name",
+	"kubernetesResources.service.namespace",
 };
 static const char *const skeleton_numbers[] = { "addons.konnectivity.service.port", "kubernetesResources.service.port" };
 static const char *const skeleton_flags[] = { "addons.coreDNS.enabled", "addons.konnectivity.enabled", "addons.kubeProxy.enabled" };
@@ -125,7 +140,8 @@ static char *cut_text(const char *text, size_t limit)
 	return string_ndup(text, length);
 }
 
-void status_set_condition(json_t *status, const char *type, const char *value, const char *reason, const char *message, int64_t generation, int64_t now)
+void status_set_condition(json_t *status, const char *type, const char *value, const char *reason, const char *message, int64_t generation,
+                          int64_t now)
 {
 	enum { MESSAGE_LIMIT = 1024 };
 	json_t *condition = (json_t *)status_condition(status, type);

@@ -39,7 +39,8 @@ void status_set_phase(json_t *status, const char *phase, const char *version);
  * Sets one metav1.Condition in status.conditions (ours, optional). lastTransitionTime moves only when `value` changes. `value` is
  * "True", "False" or "Unknown"; `reason` is one CamelCase word, `message` for people, cut at 1024 bytes.
  */
-void status_set_condition(json_t *status, const char *type, const char *value, const char *reason, const char *message, int64_t generation, int64_t now);
+void status_set_condition(json_t *status, const char *type, const char *value, const char *reason, const char *message, int64_t generation,
+                          int64_t now);
 /* The condition of that type, or NULL. Works on TenantControlPlanes and DataStores. */
 const json_t *status_condition(const json_t *status, const char *type);
 

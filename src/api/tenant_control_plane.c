@@ -153,10 +153,20 @@ static int require_object(const json_t *object, const char *path, struct error *
 	return error_set(err, ERROR_INVALID, "%s must be an object", path);
 }
 
-int tenant_parse(struct arena *arena, const json_t *object, const char *default_data_store, struct tenant_control_plane *tenant, struct error *err)
+int tenant_parse(struct arena *arena, const json_t *object, const char *default_data_store, struct tenant_control_plane *tenant,
+                 struct error *err)
 {
-	static const char *const objects[] = { "metadata", "spec", "spec.controlPlane", "spec.controlPlane.deployment", "spec.controlPlane.service",
-		"spec.kubernetes", "spec.kubernetes.kubelet", "spec.networkProfile", "spec.addons", "spec.writePermissions", "status" };
+	static const char *const objects[] = { "metadata",
+		                               "spec",
+		                               "spec.controlPlane",
+		                               "spec.controlPlane.deployment",
+		                               "spec.controlPlane.service",
+		                               "spec.kubernetes",
+		                               "spec.kubernetes.kubelet",
+		                               "spec.networkProfile",
+		                               "spec.addons",
+		                               "spec.writePermissions",
+		                               "status" };
 
 	memset(tenant, 0, sizeof(*tenant));
 	if (!json_is_object(object))

@@ -29,7 +29,7 @@ struct data_store_override {
 };
 
 struct tenant_control_plane {
-	json_t *object; /* defaulted copy; lives as long as the arena */
+	json_t *object;                                /* defaulted copy; lives as long as the arena */
 	json_t *spec, *deployment, *service, *network; /* borrowed from object; never NULL (an empty object stands for an absent one) */
 	const json_t *status;                          /* as read; NULL when there is none yet */
 
@@ -38,8 +38,8 @@ struct tenant_control_plane {
 	bool deleting; /* metadata.deletionTimestamp is set */
 	bool paused;
 
-	const char *version;       /* spec.kubernetes.version, verbatim */
-	const char *data_store;    /* spec.dataStore or the operator's default; "" when neither */
+	const char *version;    /* spec.kubernetes.version, verbatim */
+	const char *data_store; /* spec.dataStore or the operator's default; "" when neither */
 	struct data_store_override *overrides;
 	size_t override_count;
 	const char *schema, *user; /* effective: status.storage.setup, then spec, then the UID */
@@ -53,10 +53,10 @@ struct tenant_control_plane {
 	const char *cluster_domain;
 	struct string_array service_cidrs, pod_cidrs; /* effective: the list without repeats, sorted as text, else the single field */
 	struct string_array dns_service_ips, certificate_names; /* certificate_names: spec.networkProfile.certSANs, in the user's order */
-	const char *ingress_hostname, *gateway_hostname; /* "" when absent; may be "host:port" */
-	const json_t *ingress, *gateway;                 /* NULL when absent */
-	const json_t *konnectivity, *core_dns, *kube_proxy; /* spec.addons members; NULL when absent */
-	bool write_limited; /* any of spec.writePermissions */
+	const char *ingress_hostname, *gateway_hostname;        /* "" when absent; may be "host:port" */
+	const json_t *ingress, *gateway;                        /* NULL when absent */
+	const json_t *konnectivity, *core_dns, *kube_proxy;     /* spec.addons members; NULL when absent */
+	bool write_limited;                                     /* any of spec.writePermissions */
 
 	/* From status; "" when absent. */
 	const char *installed_version, *phase, *endpoint, *used_data_store;
@@ -66,7 +66,8 @@ struct tenant_control_plane {
  * Reads one object, defaults it and fills the view. `default_data_store` (may be NULL) stands in for an empty spec.dataStore.
  * Any JSON is survived; only a missing metadata.name or namespace, or a member of the wrong type, is an error (ERROR_INVALID).
  */
-int tenant_parse(struct arena *arena, const json_t *object, const char *default_data_store, struct tenant_control_plane *tenant, struct error *err);
+int tenant_parse(struct arena *arena, const json_t *object, const char *default_data_store, struct tenant_control_plane *tenant,
+                 struct error *err);
 
 /* Applies the defaults to a TenantControlPlane in place: the CRD's, then the creation webhook's. Wrong types are left alone. */
 void tenant_default(json_t *object, const char *default_data_store);

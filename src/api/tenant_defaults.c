@@ -6,9 +6,22 @@
 #include "base/strings.h"
 
 static const char *const default_admission_controllers[] = {
-	"CertificateApproval", "CertificateSigning", "CertificateSubjectRestriction", "DefaultIngressClass", "DefaultStorageClass",
-	"DefaultTolerationSeconds", "LimitRanger", "MutatingAdmissionWebhook", "NamespaceLifecycle", "PersistentVolumeClaimResize",
-	"Priority", "ResourceQuota", "RuntimeClass", "ServiceAccount", "StorageObjectInUseProtection", "TaintNodesByCondition",
+	"CertificateApproval",
+	"CertificateSigning",
+	"CertificateSubjectRestriction",
+	"DefaultIngressClass",
+	"DefaultStorageClass",
+	"DefaultTolerationSeconds",
+	"LimitRanger",
+	"MutatingAdmissionWebhook",
+	"NamespaceLifecycle",
+	"PersistentVolumeClaimResize",
+	"Priority",
+	"ResourceQuota",
+	"RuntimeClass",
+	"ServiceAccount",
+	"StorageObjectInUseProtection",
+	"TaintNodesByCondition",
 	"ValidatingAdmissionWebhook",
 };
 static const char *const default_address_types[] = { "InternalIP", "ExternalIP", "Hostname" };
@@ -71,8 +84,9 @@ static void default_deployment(json_t *deployment)
 	default_string(registry, "schedulerImage", "kube-scheduler");
 	default_string(deployment, "serviceAccountName", "default");
 	if (is_absent(deployment, "strategy"))
-		json_object_set_new(deployment, "strategy", json_build("{s:s,s:{s:i,s:s}}", "type", "RollingUpdate", "rollingUpdate",
-			"maxUnavailable", 0, "maxSurge", "100%"));
+		json_object_set_new(
+			deployment, "strategy",
+			json_build("{s:s,s:{s:i,s:s}}", "type", "RollingUpdate", "rollingUpdate", "maxUnavailable", 0, "maxSurge", "100%"));
 }
 
 static void default_control_plane(json_t *control_plane)
@@ -171,7 +185,8 @@ void tenant_default(json_t *object, const char *default_data_store)
 	default_control_plane(object_member(spec, "controlPlane"));
 	kubernetes = object_member(spec, "kubernetes");
 	default_strings(kubernetes, "admissionControllers", default_admission_controllers, ARRAY_LENGTH(default_admission_controllers));
-	default_strings(object_member(kubernetes, "kubelet"), "preferredAddressTypes", default_address_types, ARRAY_LENGTH(default_address_types));
+	default_strings(object_member(kubernetes, "kubelet"), "preferredAddressTypes", default_address_types,
+	                ARRAY_LENGTH(default_address_types));
 	default_network(object_member(spec, "networkProfile"));
 	default_konnectivity(json_at(spec, "addons.konnectivity"));
 }

@@ -13,7 +13,8 @@ static void check_metadata(struct problem_list *list, const struct tenant_contro
 {
 	if (!previous && !name_is_dns1035_label(tenant->name))
 		problem_add(list, PROBLEM_UPSTREAM, "metadata.name",
-			"use at most 63 lower-case letters, digits and hyphens, starting with a letter", "\"%s\" cannot name a Service", tenant->name);
+		            "use at most 63 lower-case letters, digits and hyphens, starting with a letter", "\"%s\" cannot name a Service",
+		            tenant->name);
 }
 
 /* Upstream compares with the patch number set to zero and the pre-release kept. */
@@ -26,21 +27,21 @@ static void compare_versions(struct problem_list *list, struct version wanted, c
 	version_parse(KAMAJI_SUPPORTED_KUBERNETES_VERSION, "", &supported, &err);
 	if (version_compare(&wanted, &supported) > 0)
 		problem_add(list, PROBLEM_UPSTREAM, "spec.kubernetes.version", "use a version of at most v1.36",
-			"%s is newer than the newest supported minor version v%u.%u", text, supported.major, supported.minor);
+		            "%s is newer than the newest supported minor version v%u.%u", text, supported.major, supported.minor);
 	if (string_empty(previous_text))
 		return;
 	if (version_parse(previous_text, "", &previous, &err) != 0) {
 		problem_add(list, PROBLEM_UPSTREAM, "spec.kubernetes.version", "create the tenant anew with a version like v1.36.0",
-			"the stored version %s cannot be read", previous_text);
+		            "the stored version %s cannot be read", previous_text);
 		return;
 	}
 	previous.patch = 0;
 	if (version_compare(&wanted, &previous) < 0)
 		problem_add(list, PROBLEM_UPSTREAM, "spec.kubernetes.version", "keep the minor version or take the next one",
-			"%s is older than the stored version %s: a downgrade is not possible", text, previous_text);
+		            "%s is older than the stored version %s: a downgrade is not possible", text, previous_text);
 	else if (wanted.minor > previous.minor + 1)
 		problem_add(list, PROBLEM_UPSTREAM, "spec.kubernetes.version", "go one minor version at a time",
-			"from %s to %s a minor version is skipped", previous_text, text);
+		            "from %s to %s a minor version is skipped", previous_text, text);
 }
 
 static void check_version(struct problem_list *list, const struct tenant_control_plane *tenant, const json_t *previous)
@@ -49,15 +50,17 @@ static void check_version(struct problem_list *list, const struct tenant_control
 	struct error err;
 
 	if (version_parse(tenant->version, "spec.kubernetes.version", &version, &err) != 0) {
-		problem_add(list, PROBLEM_UPSTREAM, "spec.kubernetes.version", "write it as v1.36.0", "\"%s\" is no version", tenant->version);
+		problem_add(list, PROBLEM_UPSTREAM, "spec.kubernetes.version", "write it as v1.36.0", "\"%s\" is no version",
+		            tenant->version);
 		return;
 	}
 	if (strchr(tenant->version, '+'))
-		problem_add(list, PROBLEM_OURS, "spec.kubernetes.version", "leave out the build part, or put it into registrySettings.tagSuffix",
-			"%s holds a '+', which no image tag can", tenant->version);
+		problem_add(list, PROBLEM_OURS, "spec.kubernetes.version",
+		            "leave out the build part, or put it into registrySettings.tagSuffix", "%s holds a '+', which no image tag can",
+		            tenant->version);
 	if (tenant->version[0] != 'v')
 		problem_add(list, PROBLEM_HINT, "spec.kubernetes.version", "write it with a leading v",
-			"%s becomes the image tag as it is; upstream's images have tags like v1.36.0", tenant->version);
+		            "%s becomes the image tag as it is; upstream's images have tags like v1.36.0", tenant->version);
 	if (!tenant->deleting)
 		compare_versions(list, version, tenant->version, json_string_at(previous, "spec.kubernetes.version"));
 }
@@ -67,7 +70,8 @@ static void check_address(struct problem_list *list, const char *field, const ch
 	struct ip_address address;
 
 	if (!string_empty(text) && ip_parse(text, &address) != 0)
-		problem_add(list, PROBLEM_OURS, field, "write an IPv4 or IPv6 address", "\"%s\" is no IP address, and certificates and flags need one", text);
+		problem_add(list, PROBLEM_OURS, field, "write an IPv4 or IPv6 address",
+		            "\"%s\" is no IP address, and certificates and flags need one", text);
 }
 
 static void check_exposure(struct problem_list *list, const struct tenant_control_plane *tenant)
@@ -79,24 +83,27 @@ static void check_exposure(struct problem_list *list, const struct tenant_contro
 		problem_add(list, PROBLEM_OURS, field, "use a port from 1 to 65535", "%lld is no port", (long long)tenant->port);
 	else if (tenant->service_type == SERVICE_NODE_PORT && (tenant->port < 30000 || tenant->port > 32767))
 		problem_add(list, PROBLEM_HINT, field, "use a port from 30000 to 32767, or widen --service-node-port-range",
-			"%lld is also the node port and lies outside the usual range", (long long)tenant->port);
+		            "%lld is also the node port and lies outside the usual range", (long long)tenant->port);
 	if (tenant->service_type == SERVICE_NODE_PORT && string_empty(tenant->address))
-		problem_add(list, PROBLEM_OURS, "spec.networkProfile.address", "give the address of a node or of a load balancer before the nodes",
-			"a NodePort Service has no address of its own, so the tenant would never get an endpoint");
+		problem_add(list, PROBLEM_OURS, "spec.networkProfile.address",
+		            "give the address of a node or of a load balancer before the nodes",
+		            "a NodePort Service has no address of its own, so the tenant would never get an endpoint");
 	check_address(list, "spec.networkProfile.address", tenant->address);
 	check_address(list, "spec.networkProfile.advertiseAddress", tenant->advertise_address);
 	if (tenant->konnectivity && (konnectivity < 1 || konnectivity > 65535))
 		problem_add(list, PROBLEM_OURS, "spec.addons.konnectivity.server.port", "use a port from 1 to 65535", "%lld is no port",
-			(long long)konnectivity);
+		            (long long)konnectivity);
 	else if (tenant->konnectivity && konnectivity == tenant->port)
-		problem_add(list, PROBLEM_OURS, "spec.addons.konnectivity.server.port", "use a port of its own", "%lld is the API server's port",
-			(long long)konnectivity);
+		problem_add(list, PROBLEM_OURS, "spec.addons.konnectivity.server.port", "use a port of its own",
+		            "%lld is the API server's port", (long long)konnectivity);
 	if (tenant->ingress && tenant->gateway)
 		problem_add(list, PROBLEM_UPSTREAM, "spec.controlPlane", "keep one of them", "ingress and gateway exclude each other");
 	if (tenant->ingress && string_empty(tenant->ingress_hostname))
-		problem_add(list, PROBLEM_OURS, "spec.controlPlane.ingress.hostname", "give the host name clients use", "an Ingress needs a host name");
+		problem_add(list, PROBLEM_OURS, "spec.controlPlane.ingress.hostname", "give the host name clients use",
+		            "an Ingress needs a host name");
 	if (tenant->gateway && string_empty(tenant->gateway_hostname))
-		problem_add(list, PROBLEM_OURS, "spec.controlPlane.gateway.hostname", "give the host name clients use", "a TLSRoute needs a host name");
+		problem_add(list, PROBLEM_OURS, "spec.controlPlane.gateway.hostname", "give the host name clients use",
+		            "a TLSRoute needs a host name");
 }
 
 /* Valid entries are kept in `networks`; returns their number. */
@@ -105,7 +112,8 @@ static size_t check_cidrs(struct problem_list *list, const struct string_array *
 	size_t count = 0;
 
 	if (cidrs->count > 2)
-		problem_add(list, PROBLEM_UPSTREAM, field, "give one, or one of each family", "%zu networks are more than two", cidrs->count);
+		problem_add(list, PROBLEM_UPSTREAM, field, "give one, or one of each family", "%zu networks are more than two",
+		            cidrs->count);
 	for (size_t i = 0; i < cidrs->count && count < 2; i++) {
 		if (ip_network_parse(cidrs->items[i], &networks[count]) != 0)
 			problem_add(list, PROBLEM_UPSTREAM, field, "write it as 10.96.0.0/16", "\"%s\" is no network", cidrs->items[i]);
@@ -113,11 +121,13 @@ static size_t check_cidrs(struct problem_list *list, const struct string_array *
 			count++;
 	}
 	if (count == 2 && networks[0].address.family == networks[1].address.family)
-		problem_add(list, PROBLEM_OURS, field, "give one, or one of each family", "two networks of the same family are refused by kube-apiserver");
+		problem_add(list, PROBLEM_OURS, field, "give one, or one of each family",
+		            "two networks of the same family are refused by kube-apiserver");
 	return count;
 }
 
-static void check_dns_addresses(struct problem_list *list, const struct tenant_control_plane *tenant, const struct ip_network *services, size_t count)
+static void check_dns_addresses(struct problem_list *list, const struct tenant_control_plane *tenant, const struct ip_network *services,
+                                size_t count)
 {
 	const char *field = "spec.networkProfile.dnsServiceIPs";
 
@@ -127,13 +137,15 @@ static void check_dns_addresses(struct problem_list *list, const struct tenant_c
 		bool contained = false;
 
 		if (ip_parse(text, &address) != 0) {
-			problem_add(list, PROBLEM_UPSTREAM, field, "write an IP address of the service network", "\"%s\" is no IP address", text);
+			problem_add(list, PROBLEM_UPSTREAM, field, "write an IP address of the service network", "\"%s\" is no IP address",
+			            text);
 			continue;
 		}
 		for (size_t j = 0; j < count && !contained; j++)
 			contained = ip_network_contains(&services[j], &address);
 		if (!contained)
-			problem_add(list, PROBLEM_UPSTREAM, field, "take an address inside spec.networkProfile.serviceCidrs", "%s is outside the service networks", text);
+			problem_add(list, PROBLEM_UPSTREAM, field, "take an address inside spec.networkProfile.serviceCidrs",
+			            "%s is outside the service networks", text);
 	}
 }
 
@@ -147,15 +159,17 @@ static void check_networks(struct problem_list *list, const struct tenant_contro
 	for (size_t i = 0; i < service_count; i++)
 		for (size_t j = 0; j < pod_count; j++)
 			if (ip_network_overlaps(&services[i], &pods[j]))
-				problem_add(list, PROBLEM_OURS, "spec.networkProfile.podCidrs", "use separate networks", "the pod and service networks overlap");
+				problem_add(list, PROBLEM_OURS, "spec.networkProfile.podCidrs", "use separate networks",
+				            "the pod and service networks overlap");
 	check_dns_addresses(list, tenant, services, service_count);
 	for (size_t i = 0; i < tenant->certificate_names.count; i++)
 		if (certificate_san_validate(tenant->certificate_names.items[i], &err) != 0)
-			problem_add(list, PROBLEM_UPSTREAM, "spec.networkProfile.certSANs", "write an IP address, a host name, or *. and a host name",
-				"\"%s\" can be no subject alternative name", tenant->certificate_names.items[i]);
+			problem_add(list, PROBLEM_UPSTREAM, "spec.networkProfile.certSANs",
+			            "write an IP address, a host name, or *. and a host name", "\"%s\" can be no subject alternative name",
+			            tenant->certificate_names.items[i]);
 	if (!strchr(tenant->cluster_domain, '.'))
 		problem_add(list, PROBLEM_UPSTREAM, "spec.networkProfile.clusterDomain", "write it as cluster.local", "\"%s\" holds no dot",
-			tenant->cluster_domain);
+		            tenant->cluster_domain);
 }
 
 static void check_containers(struct problem_list *list, const struct tenant_control_plane *tenant, const char *member, const char *field)
@@ -167,7 +181,8 @@ static void check_containers(struct problem_list *list, const struct tenant_cont
 		const char *name = json_string_or(item, "name", "");
 
 		if (!name_is_dns1123_label(name))
-			problem_add(list, PROBLEM_OURS, field, "use lower-case letters, digits and hyphens", "\"%s\" can be no container name", name);
+			problem_add(list, PROBLEM_OURS, field, "use lower-case letters, digits and hyphens",
+			            "\"%s\" can be no container name", name);
 		else if (string_empty(json_string_or(item, "image", "")) && strcmp(name, "kine") != 0)
 			problem_add(list, PROBLEM_OURS, field, "give each container an image", "container %s has no image", name);
 	}
@@ -179,13 +194,15 @@ static void check_deployment(struct problem_list *list, const struct tenant_cont
 	const char *label = json_string_value(json_object_get(json_at(tenant->deployment, "podAdditionalMetadata.labels"), LABEL_NAME));
 
 	if (tenant->replicas < 0 || tenant->replicas > INT32_MAX)
-		problem_add(list, PROBLEM_UPSTREAM, "spec.controlPlane.deployment.replicas", "use zero to let the tenant sleep, or one and more",
-			"%lld is no number of replicas", (long long)tenant->replicas);
+		problem_add(list, PROBLEM_UPSTREAM, "spec.controlPlane.deployment.replicas",
+		            "use zero to let the tenant sleep, or one and more", "%lld is no number of replicas",
+		            (long long)tenant->replicas);
 	if (!string_empty(strategy) && strcmp(strategy, "RollingUpdate") != 0 && strcmp(strategy, "Recreate") != 0)
-		problem_add(list, PROBLEM_OURS, "spec.controlPlane.deployment.strategy.type", "use RollingUpdate or Recreate", "\"%s\" is unknown", strategy);
+		problem_add(list, PROBLEM_OURS, "spec.controlPlane.deployment.strategy.type", "use RollingUpdate or Recreate",
+		            "\"%s\" is unknown", strategy);
 	if (label && strcmp(label, tenant->name) != 0)
 		problem_add(list, PROBLEM_OURS, "spec.controlPlane.deployment.podAdditionalMetadata.labels", "remove the label " LABEL_NAME,
-			"the label " LABEL_NAME "=%s breaks the selector of Deployment and Service", label);
+		            "the label " LABEL_NAME "=%s breaks the selector of Deployment and Service", label);
 	check_containers(list, tenant, "additionalContainers", "spec.controlPlane.deployment.additionalContainers");
 	check_containers(list, tenant, "additionalInitContainers", "spec.controlPlane.deployment.additionalInitContainers");
 }
@@ -207,16 +224,17 @@ static void check_data_stores(struct problem_list *list, const struct tenant_con
 		const char *text = json_string_or(tenant->spec, members[i], "");
 
 		if (!is_schema_text(text))
-			problem_add(list, PROBLEM_OURS, fields[i], "use letters, digits, '_', '-' and '.'", "\"%s\" cannot name a keyspace or a user", text);
+			problem_add(list, PROBLEM_OURS, fields[i], "use letters, digits, '_', '-' and '.'",
+			            "\"%s\" cannot name a keyspace or a user", text);
 	}
 	for (size_t i = 0; i < tenant->override_count; i++) {
 		if (string_empty(tenant->overrides[i].resource) || string_empty(tenant->overrides[i].data_store))
 			problem_add(list, PROBLEM_OURS, "spec.dataStoreOverrides", "write resource (\"/events\") and dataStore",
-				"entry %zu lacks its resource or its data store", i);
+			            "entry %zu lacks its resource or its data store", i);
 		for (size_t j = 0; j < i; j++)
 			if (strcmp(tenant->overrides[i].resource, tenant->overrides[j].resource) == 0)
-				problem_add(list, PROBLEM_UPSTREAM, "spec.dataStoreOverrides", "name each resource once", "%s is named twice",
-					tenant->overrides[i].resource);
+				problem_add(list, PROBLEM_UPSTREAM, "spec.dataStoreOverrides", "name each resource once",
+				            "%s is named twice", tenant->overrides[i].resource);
 	}
 }
 
@@ -230,7 +248,7 @@ static void check_kubelet(struct problem_list *list, const struct tenant_control
 
 		if (path[0] != '/')
 			problem_add(list, PROBLEM_OURS, "spec.kubernetes.kubelet.configurationJSONPatches", "start the path with a slash",
-				"\"%s\" is no JSON pointer", path);
+			            "\"%s\" is no JSON pointer", path);
 	}
 }
 

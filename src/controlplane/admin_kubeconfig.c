@@ -7,7 +7,7 @@ int admin_kubeconfig_plan(struct pass *pass, struct error *err)
 	const struct tenant_control_plane *tenant = pass->input->tenant;
 	const char *outside = arena_printf(pass->arena, "https://%s", tenant_kubeadm_endpoint(pass->arena, tenant, &pass->state->endpoint));
 	const char *inside = arena_printf(pass->arena, "https://%s:%lld", names_service_host(pass->arena, tenant->name, tenant->namespace),
-		(long long)tenant->port);
+	                                  (long long)tenant->port);
 	const struct kubeconfig_file files[] = {
 		{ KEY_ADMIN_CONF, "kubernetes-admin", "kubeadm:cluster-admins", outside },
 		{ KEY_ADMIN_SVC, "kubernetes-admin", "kubeadm:cluster-admins", inside },

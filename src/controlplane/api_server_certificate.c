@@ -27,7 +27,7 @@ static const char *service_address(struct pass *pass, struct error *err)
 	if (tenant->service_cidrs.count == 0 || ip_network_parse(tenant->service_cidrs.items[0], &network) != 0 ||
 	    ip_network_host(&network, 1, &address) != 0) {
 		pass_block(pass, err, ERROR_INVALID, "InvalidSpec", "spec.networkProfile.serviceCidrs: \"%s\" is no usable network",
-			tenant->service_cidrs.count ? tenant->service_cidrs.items[0] : "");
+		           tenant->service_cidrs.count ? tenant->service_cidrs.items[0] : "");
 		return NULL;
 	}
 	ip_format(&address, text);
@@ -73,6 +73,8 @@ int api_server_certificate_plan(struct pass *pass, struct error *err)
 		return -1;
 	request.sans = request_sans(pass, service);
 	/* Upstream overlooks a changed ingress or gateway host; so do we for Deployments taken over from it, which must not restart. */
-	return leaf_plan(pass, &(struct leaf){ CREDENTIAL_API_SERVER, CREDENTIAL_CA, KEY_API_SERVER_CERTIFICATE, KEY_API_SERVER_PRIVATE_KEY, &request,
-		pass_profile(pass) == PROFILE_UPSTREAM ? pass->state->certificate_sans : request.sans }, err);
+	return leaf_plan(pass,
+	                 &(struct leaf){ CREDENTIAL_API_SERVER, CREDENTIAL_CA, KEY_API_SERVER_CERTIFICATE, KEY_API_SERVER_PRIVATE_KEY,
+	                                 &request, pass_profile(pass) == PROFILE_UPSTREAM ? pass->state->certificate_sans : request.sans },
+	                 err);
 }

@@ -3,8 +3,8 @@
 #include "controlplane/authority.h"
 #include "controlplane/pass.h"
 
-int authority_create(struct pass *pass, const char *common_name, struct secret_data *data, const char *certificate_key, const char *private_key,
-	struct error *err)
+int authority_create(struct pass *pass, const char *common_name, struct secret_data *data, const char *certificate_key,
+                     const char *private_key, struct error *err)
 {
 	struct buffer certificate BUFFER_CLEANUP = { 0 };
 	struct buffer key_text BUFFER_SECRET_CLEANUP = { 0 };
@@ -36,7 +36,7 @@ int certificate_authority_plan(struct pass *pass, struct error *err)
 	struct check_reason reason;
 
 	if (rotate || !check_authority(secret_data_pem(&data, KEY_CA_CERTIFICATE), secret_data_pem(&data, KEY_CA_PRIVATE_KEY),
-			      pass->input->options->certificate_threshold, &reason)) {
+	                               pass->input->options->certificate_threshold, &reason)) {
 		if (authority_create(pass, "kubernetes", &data, KEY_CA_CERTIFICATE, KEY_CA_PRIVATE_KEY, err) != 0)
 			return -1;
 		pass->certificate_authority_replaced = live != NULL && !string_empty(pass->input->tenant->installed_version);

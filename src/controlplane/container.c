@@ -9,8 +9,8 @@ static json_t *image(const struct renderer *renderer, const struct component *co
 	const json_t *registry = json_object_get(renderer->tenant->deployment, "registrySettings");
 
 	return json_string_printf("%s/%s:%s%s", json_string_or(registry, "registry", "registry.k8s.io"),
-		json_string_or(registry, component->image_key, component->container), renderer->tenant->version,
-		json_string_or(registry, "tagSuffix", ""));
+	                          json_string_or(registry, component->image_key, component->container), renderer->tenant->version,
+	                          json_string_or(registry, "tagSuffix", ""));
 }
 
 /* Profile native takes away what none of the three needs. The kube-apiserver binary carries the file capability to bind low ports: without

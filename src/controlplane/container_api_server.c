@@ -12,8 +12,15 @@
 
 /* What we set under some conditions: never somebody else's, when it is found on the live container. */
 static const char *const conditional_flags[] = {
-	"--etcd-prefix", "--etcd-compaction-interval", "--etcd-cafile", "--etcd-certfile", "--etcd-keyfile", "--etcd-servers-overrides",
-	"--egress-selector-config-file", "--shutdown-delay-duration", "--authorization-mode",
+	"--etcd-prefix",
+	"--etcd-compaction-interval",
+	"--etcd-cafile",
+	"--etcd-certfile",
+	"--etcd-keyfile",
+	"--etcd-servers-overrides",
+	"--egress-selector-config-file",
+	"--shutdown-delay-duration",
+	"--authorization-mode",
 };
 
 static char *join_json(const json_t *list)
@@ -58,7 +65,8 @@ static void set_storage(const struct renderer *renderer, struct arguments *argum
 	if (renderer->kine) {
 		arguments_set(arguments, "--etcd-servers", "unix:///uds/kine");
 	} else {
-		arguments_set_owned(arguments, "--etcd-servers", join_texts(&renderer->pass->input->data_store.store->endpoints, "https://", ","));
+		arguments_set_owned(arguments, "--etcd-servers",
+		                    join_texts(&renderer->pass->input->data_store.store->endpoints, "https://", ","));
 		arguments_set_owned(arguments, "--etcd-prefix", string_printf("/%s", secret_data_get(&config->data, KEY_DB_SCHEMA)->value));
 		arguments_set(arguments, "--etcd-compaction-interval", "0");
 		arguments_set(arguments, "--etcd-cafile", PKI_FOLDER "/etcd/ca.crt");
@@ -90,7 +98,8 @@ static void set_managed(const struct renderer *renderer, struct arguments *argum
 	arguments_set(arguments, "--advertise-address", tenant_advertised_address(tenant, &renderer->pass->state->endpoint));
 	arguments_set_owned(arguments, "--enable-admission-plugins", join_json(json_at(tenant->spec, "kubernetes.admissionControllers")));
 	arguments_set_owned(arguments, "--service-cluster-ip-range", join_texts(&tenant->service_cidrs, "", ","));
-	arguments_set_owned(arguments, "--kubelet-preferred-address-types", join_json(json_at(tenant->spec, "kubernetes.kubelet.preferredAddressTypes")));
+	arguments_set_owned(arguments, "--kubelet-preferred-address-types",
+	                    join_json(json_at(tenant->spec, "kubernetes.kubelet.preferredAddressTypes")));
 	arguments_set_owned(arguments, "--secure-port", string_printf("%lld", (long long)tenant->port));
 	set_storage(renderer, arguments);
 	if (renderer->konnectivity)
@@ -158,8 +167,12 @@ static bool is_conditional(const char *flag)
 
 static bool is_safe_default(const char *flag)
 {
-	static const char *const names[] = { "--allow-privileged", "--enable-bootstrap-token-auth", "--requestheader-extra-headers-prefix",
-		"--requestheader-group-headers", "--requestheader-username-headers", "--service-account-issuer" };
+	static const char *const names[] = { "--allow-privileged",
+		                             "--enable-bootstrap-token-auth",
+		                             "--requestheader-extra-headers-prefix",
+		                             "--requestheader-group-headers",
+		                             "--requestheader-username-headers",
+		                             "--service-account-issuer" };
 
 	for (size_t i = 0; i < ARRAY_LENGTH(names); i++)
 		if (strcmp(flag, names[i]) == 0)
@@ -180,7 +193,8 @@ static void keep_foreign(const struct renderer *renderer, const json_t *user, st
 		const char *text = json_string_value(item), *equals;
 		char *flag FREE_CLEANUP = text ? argument_flag(text) : NULL;
 
-		if (!flag || arguments_has(arguments, flag) || is_conditional(flag) || is_safe_default(flag) || argument_list_names(user, flag))
+		if (!flag || arguments_has(arguments, flag) || is_conditional(flag) || is_safe_default(flag) ||
+		    argument_list_names(user, flag))
 			continue;
 		equals = strchr(text, '=');
 		arguments_set(arguments, flag, equals ? equals + 1 : "");
@@ -213,8 +227,8 @@ json_t *container_api_server(const struct renderer *renderer)
 {
 	bool native = renderer->profile == PROFILE_NATIVE;
 	/* A started API server is one that is ready: then its first readiness probe succeeds at once. */
-	const struct component component = { "apiServer", CONTAINER_API_SERVER, "apiServerImage", "/livez", "/readyz", native ? "/readyz" : "/livez",
-		renderer->tenant->port };
+	const struct component component = { "apiServer", CONTAINER_API_SERVER,          "apiServerImage",      "/livez",
+		                             "/readyz",   native ? "/readyz" : "/livez", renderer->tenant->port };
 	json_t *container = container_new(renderer, &component), *mounts = mounts_new(renderer, "apiServer");
 
 	mounts_add(mounts, VOLUME_PKI, PKI_FOLDER, true);

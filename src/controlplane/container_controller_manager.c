@@ -45,8 +45,9 @@ static json_t *command_line(const struct renderer *renderer)
 
 json_t *container_controller_manager(const struct renderer *renderer)
 {
-	static const struct component component = { "controllerManager", CONTAINER_CONTROLLER_MANAGER, "controllerManagerImage", "/healthz", "/healthz",
-		"/healthz", 10257 };
+	static const struct component component = {
+		"controllerManager", CONTAINER_CONTROLLER_MANAGER, "controllerManagerImage", "/healthz", "/healthz", "/healthz", 10257
+	};
 	json_t *container = container_new(renderer, &component), *mounts = mounts_new(renderer, "controllerManager");
 
 	mounts_add(mounts, VOLUME_CONTROLLER_MANAGER_KUBECONFIG, "/etc/kubernetes", true);

@@ -60,12 +60,14 @@ json_t *container_konnectivity(const struct renderer *renderer)
 	json_put_string(container, "imagePullPolicy", renderer->profile == PROFILE_UPSTREAM ? "Always" : "IfNotPresent");
 	json_put(container, "command", json_build("[s]", "/proxy-server"));
 	json_put(container, "args", command_line(renderer, server, agent_port));
-	json_put(container, "livenessProbe", json_build("{s:{s:s,s:i,s:s},s:i,s:i,s:i,s:i,s:i}", "httpGet", "path", "/healthz", "port", HEALTH_PORT,
-		"scheme", "HTTP", "initialDelaySeconds", 30, "timeoutSeconds", 60, "periodSeconds", 10, "successThreshold", 1, "failureThreshold", 3));
-	json_put(container, "ports", json_build("[{s:I,s:s,s:s},{s:i,s:s,s:s},{s:i,s:s,s:s}]",
-		"containerPort", (json_int_t)agent_port, "name", "agentport", "protocol", "TCP",
-		"containerPort", ADMIN_PORT, "name", "adminport", "protocol", "TCP",
-		"containerPort", HEALTH_PORT, "name", "healthport", "protocol", "TCP"));
+	json_put(container, "livenessProbe",
+	         json_build("{s:{s:s,s:i,s:s},s:i,s:i,s:i,s:i,s:i}", "httpGet", "path", "/healthz", "port", HEALTH_PORT, "scheme", "HTTP",
+	                    "initialDelaySeconds", 30, "timeoutSeconds", 60, "periodSeconds", 10, "successThreshold", 1, "failureThreshold",
+	                    3));
+	json_put(container, "ports",
+	         json_build("[{s:I,s:s,s:s},{s:i,s:s,s:s},{s:i,s:s,s:s}]", "containerPort", (json_int_t)agent_port, "name", "agentport",
+	                    "protocol", "TCP", "containerPort", ADMIN_PORT, "name", "adminport", "protocol", "TCP", "containerPort",
+	                    HEALTH_PORT, "name", "healthport", "protocol", "TCP"));
 	json_put(container, "resources", json_is_object(resources) ? json_deep_copy(resources) : json_object());
 	if (json_is_object(context))
 		json_put(container, "securityContext", json_deep_copy(context));

@@ -7,7 +7,8 @@
 
 json_t *container_scheduler(const struct renderer *renderer)
 {
-	static const struct component component = { "scheduler", CONTAINER_SCHEDULER, "schedulerImage", "/healthz", "/healthz", "/healthz", 10259 };
+	static const struct component component = { "scheduler", CONTAINER_SCHEDULER, "schedulerImage", "/healthz", "/healthz", "/healthz",
+		                                    10259 };
 	json_t *container = container_new(renderer, &component), *mounts = mounts_new(renderer, "scheduler");
 	struct arguments arguments ARGUMENTS_CLEANUP = { 0 };
 

@@ -16,14 +16,17 @@ static int plan_etcd(struct pass *pass, const json_t *live, struct secret_data *
 	const struct step_data_store *store = &pass->input->data_store;
 	const struct secret_entry *user = secret_data_get(&pass->state->credentials[CREDENTIAL_DATA_STORE_CONFIG].data, KEY_DB_USER);
 	const char *recorded = json_string_value(json_object_get(json_at(live, "metadata.annotations"), ANNOTATION_CHECKSUM));
-	struct certificate_request request = { .common_name = user->value, .organizations = organizations, .profile = CERTIFICATE_PROFILE_TEN_YEARS };
+	struct certificate_request request = { .common_name = user->value,
+		                               .organizations = organizations,
+		                               .profile = CERTIFICATE_PROFILE_TEN_YEARS };
 	struct check_certificate check;
 	struct check_reason reason;
 	char digest[DIGEST_HEX_SIZE];
 
 	if (string_empty(store->ca_certificate) || string_empty(store->ca_private_key))
 		return pass_block(pass, err, ERROR_INVALID, "DataStoreInvalid",
-			"DataStore %s: the etcd driver needs spec.tlsConfig.certificateAuthority with its private key", store->store->name);
+		                  "DataStore %s: the etcd driver needs spec.tlsConfig.certificateAuthority with its private key",
+		                  store->store->name);
 	set_text(pass, data, KEY_CA_CERTIFICATE, store->ca_certificate);
 	secret_data_digest(pass, data, digest);
 	check = (struct check_certificate){
@@ -32,11 +35,12 @@ static int plan_etcd(struct pass *pass, const json_t *live, struct secret_data *
 		.common_name = user->value,
 		.threshold_seconds = pass->input->options->certificate_threshold,
 	};
-	if (!rotate && string_equal(recorded, digest) && check.certificate.length > 0 && check.key.length > 0 && check_certificate(&check, &reason))
+	if (!rotate && string_equal(recorded, digest) && check.certificate.length > 0 && check.key.length > 0 &&
+	    check_certificate(&check, &reason))
 		return 0;
 	*changed = true;
 	if (credential_issue(pass, pem_text_string(store->ca_certificate), pem_text_string(store->ca_private_key), &request, data,
-		    KEY_SERVER_CERTIFICATE, KEY_SERVER_PRIVATE_KEY, err) != 0)
+	                     KEY_SERVER_CERTIFICATE, KEY_SERVER_PRIVATE_KEY, err) != 0)
 		return error_wrap(err, "certificate for DataStore %s", store->store->name);
 	return 0;
 }

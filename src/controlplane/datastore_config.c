@@ -33,7 +33,8 @@ int data_store_config_plan(struct pass *pass, struct error *err)
 	secret = password(pass, live, &data);
 	if (store->store->driver == DATA_STORE_NATS) {
 		if (!store->username || !store->password)
-			return pass_block(pass, err, ERROR_INVALID, "DataStoreInvalid", "DataStore %s: the NATS driver needs spec.basicAuth", store->store->name);
+			return pass_block(pass, err, ERROR_INVALID, "DataStoreInvalid",
+			                  "DataStore %s: the NATS driver needs spec.basicAuth", store->store->name);
 		user = store->username;
 		secret = store->password;
 	}
@@ -45,7 +46,7 @@ int data_store_config_plan(struct pass *pass, struct error *err)
 	wanted = &pass->objects[pass->object_count - 1];
 	json_put(wanted->object, "metadata.finalizers", json_build("[s]", FINALIZER_DATA_STORE_SECRET));
 	pass_record(pass, STAGE_CREDENTIALS, "storage",
-		json_build("{s:s,s:s}", "driver", store->store->driver_name, "dataStoreName", store->store->name), false);
+	            json_build("{s:s,s:s}", "driver", store->store->driver_name, "dataStoreName", store->store->name), false);
 	return 0;
 }
 
@@ -68,6 +69,7 @@ int data_store_setup_plan(struct pass *pass, struct error *err)
 	}
 	pass->grant = next;
 	pass_record(pass, STAGE_DATA_STORE, "storage.setup",
-		json_build("{s:s,s:s,s:s}", "schema", pass->grant->schema, "user", pass->grant->user, "checksum", config->checksum), true);
+	            json_build("{s:s,s:s,s:s}", "schema", pass->grant->schema, "user", pass->grant->user, "checksum", config->checksum),
+	            true);
 	return 0;
 }

@@ -45,7 +45,8 @@ static json_t *pod_annotations(const struct renderer *renderer)
 	json_t *annotations = json_is_object(user) ? json_deep_copy(user) : json_object();
 
 	json_object_set_new(annotations, ANNOTATION_STORAGE_CONFIG, json_string_new(credentials[CREDENTIAL_DATA_STORE_CONFIG].checksum));
-	json_object_set_new(annotations, ANNOTATION_STORAGE_CERTIFICATE, json_string_new(credentials[CREDENTIAL_DATA_STORE_CERTIFICATE].checksum));
+	json_object_set_new(annotations, ANNOTATION_STORAGE_CERTIFICATE,
+	                    json_string_new(credentials[CREDENTIAL_DATA_STORE_CERTIFICATE].checksum));
 	return annotations;
 }
 
@@ -182,7 +183,8 @@ static void set_annotations(const struct renderer *renderer, json_t *object)
 			json_object_set_new(annotations, ANNOTATION_API_SERVER_ARGUMENTS, json_string_new(digest));
 		/* One made by upstream stays without: the annotation alone would raise the Deployment's generation. */
 		if (renderer->profile == PROFILE_NATIVE || json_object_get(live, ANNOTATION_TEMPLATE_PROFILE))
-			json_object_set_new(annotations, ANNOTATION_TEMPLATE_PROFILE, json_string_new(template_profile_name(renderer->profile)));
+			json_object_set_new(annotations, ANNOTATION_TEMPLATE_PROFILE,
+			                    json_string_new(template_profile_name(renderer->profile)));
 	}
 }
 
@@ -200,11 +202,13 @@ int deployment_plan(struct pass *pass, struct error *err)
 
 	for (size_t i = 0; i <= CREDENTIAL_DATA_STORE_CERTIFICATE; i++)
 		if (!pass->state->credentials[i].ready)
-			return error_set(err, ERROR_BUG, "the Deployment was planned before the Secret of step %s", credential_kinds[i].step);
+			return error_set(err, ERROR_BUG, "the Deployment was planned before the Secret of step %s",
+			                 credential_kinds[i].step);
 	metadata_merge(object, json_object_get(tenant->deployment, "additionalMetadata"));
 	set_annotations(&renderer, object);
-	json_put(object, "spec", json_build("{s:I,s:{s:{s:s}},s:o}", "replicas", (json_int_t)tenant->replicas, "selector", "matchLabels", LABEL_NAME,
-		tenant->name, "strategy", strategy(tenant)));
+	json_put(object, "spec",
+	         json_build("{s:I,s:{s:{s:s}},s:o}", "replicas", (json_int_t)tenant->replicas, "selector", "matchLabels", LABEL_NAME,
+	                    tenant->name, "strategy", strategy(tenant)));
 	template = json_ensure_object(object, "spec.template");
 	json_put(template, "metadata.labels", pod_labels(&renderer));
 	json_put(template, "metadata.annotations", pod_annotations(&renderer));

@@ -44,7 +44,7 @@ static void plan_konnectivity(struct pass *pass)
 		json_put_string(item, "sectionName", "konnectivity-server");
 	}
 	pass_want(pass, "konnectivity_gateway_routes", OBJECT_TLS_ROUTE, name,
-		new_route(pass, name, "konnectivity_gateway_routes", parents, port), pass->input->konnectivity_route);
+	          new_route(pass, name, "konnectivity_gateway_routes", parents, port), pass->input->konnectivity_route);
 }
 
 int gateway_plan(struct pass *pass, struct error *err)
@@ -53,17 +53,21 @@ int gateway_plan(struct pass *pass, struct error *err)
 	const json_t *parents = json_object_get(tenant->gateway, "parentRefs");
 
 	if (!pass->input->options->gateway_served)
-		return !tenant->gateway ? 0 : pass_block(pass, err, ERROR_PENDING, "GatewayAPIMissing",
-			"spec.controlPlane.gateway: the admin cluster serves no TLSRoute of gateway.networking.k8s.io/v1; install the Gateway API");
+		return !tenant->gateway ? 0
+		                        : pass_block(pass, err, ERROR_PENDING, "GatewayAPIMissing",
+		                                     "spec.controlPlane.gateway: the admin cluster serves no TLSRoute of "
+		                                     "gateway.networking.k8s.io/v1; install the Gateway API");
 	if (!tenant->gateway) {
 		remove_route(pass, "gateway_routes", tenant->name, pass->input->route);
 		status_remove(pass->status, "kubernetesResources.gateway");
 	} else if (string_empty(tenant->gateway_hostname)) {
-		return pass_block(pass, err, ERROR_INVALID, "InvalidSpec", "spec.controlPlane.gateway.hostname: a TLSRoute needs a host name");
+		return pass_block(pass, err, ERROR_INVALID, "InvalidSpec",
+		                  "spec.controlPlane.gateway.hostname: a TLSRoute needs a host name");
 	} else {
 		pass_want(pass, "gateway_routes", OBJECT_TLS_ROUTE, tenant->name,
-			new_route(pass, tenant->name, "gateway_routes", json_is_array(parents) ? json_deep_copy(parents) : NULL, tenant->port),
-			pass->input->route);
+		          new_route(pass, tenant->name, "gateway_routes", json_is_array(parents) ? json_deep_copy(parents) : NULL,
+		                    tenant->port),
+		          pass->input->route);
 	}
 	plan_konnectivity(pass);
 	return 0;
@@ -78,10 +82,13 @@ int gateway_observe(struct pass *pass, struct error *err)
 	if (!tenant->gateway || !pass->input->options->gateway_served)
 		return 0;
 	if (count != 1)
-		return pass_block(pass, err, ERROR_PENDING, count == 0 ? "RoutePending" : "RouteAmbiguous",
-			count == 0 ? "no Gateway has taken the TLSRoute yet: is a Gateway controller running, and do parentRefs name its Gateway?"
-			           : "more than one Gateway has taken the TLSRoute: name one in spec.controlPlane.gateway.parentRefs");
+		return pass_block(
+			pass, err, ERROR_PENDING, count == 0 ? "RoutePending" : "RouteAmbiguous",
+			count == 0 ? "no Gateway has taken the TLSRoute yet: is a Gateway controller running, and do parentRefs name its "
+		                     "Gateway?"
+				   : "more than one Gateway has taken the TLSRoute: name one in spec.controlPlane.gateway.parentRefs");
 	status_replace(pass->status, "kubernetesResources.gateway",
-		json_build("{s:O,s:{s:s}}", "parents", json_at(live, "status.parents"), "routeRef", "name", tenant->name), false, pass->input->now);
+	               json_build("{s:O,s:{s:s}}", "parents", json_at(live, "status.parents"), "routeRef", "name", tenant->name), false,
+	               pass->input->now);
 	return 0;
 }

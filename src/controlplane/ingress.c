@@ -11,7 +11,8 @@ bool is_controlled(const struct pass *pass, const json_t *object)
 	size_t i;
 
 	json_array_foreach(json_at(object, "metadata.ownerReferences"), i, reference)
-		if (json_boolean_or(reference, "controller", false) && string_equal(json_string_at(reference, "uid"), pass->input->tenant->uid))
+		if (json_boolean_or(reference, "controller", false) &&
+		    string_equal(json_string_at(reference, "uid"), pass->input->tenant->uid))
 			return true;
 	return false;
 }
@@ -29,12 +30,14 @@ int ingress_plan(struct pass *pass, struct error *err)
 		return 0;
 	}
 	if (string_empty(tenant->ingress_hostname))
-		return pass_block(pass, err, ERROR_INVALID, "InvalidSpec", "spec.controlPlane.ingress.hostname: an Ingress needs a host name");
+		return pass_block(pass, err, ERROR_INVALID, "InvalidSpec",
+		                  "spec.controlPlane.ingress.hostname: an Ingress needs a host name");
 	host = arena_strndup(pass->arena, tenant->ingress_hostname, strcspn(tenant->ingress_hostname, ":"));
 	object = pass_new_object(pass, "networking.k8s.io/v1", "Ingress", tenant->name, "ingress");
 	metadata_merge(object, json_object_get(tenant->ingress, "additionalMetadata"));
-	json_put(object, "spec.rules", json_build("[{s:s,s:{s:[{s:s,s:s,s:{s:{s:s,s:{s:I}}}}]}}]", "host", host, "http", "paths", "path", "/",
-		"pathType", "Prefix", "backend", "service", "name", tenant->name, "port", "number", (json_int_t)tenant->port));
+	json_put(object, "spec.rules",
+	         json_build("[{s:s,s:{s:[{s:s,s:s,s:{s:{s:s,s:{s:I}}}}]}}]", "host", host, "http", "paths", "path", "/", "pathType",
+	                    "Prefix", "backend", "service", "name", tenant->name, "port", "number", (json_int_t)tenant->port));
 	if (!string_empty(class))
 		json_put_string(object, "spec.ingressClassName", class);
 	pass_want(pass, "ingress", OBJECT_INGRESS, tenant->name, object, pass->input->ingress);

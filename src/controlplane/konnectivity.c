@@ -6,16 +6,15 @@
 #include "controlplane/pass.h"
 #include "pki/kubeconfig.h"
 
-static const char egress_text[] =
-	"apiVersion: apiserver.k8s.io/v1beta1\n"
-	"egressSelections:\n"
-	"- connection:\n"
-	"    proxyProtocol: GRPC\n"
-	"    transport:\n"
-	"      uds:\n"
-	"        udsName: " KONNECTIVITY_SOCKET "\n"
-	"  name: cluster\n"
-	"kind: EgressSelectorConfiguration\n";
+static const char egress_text[] = "apiVersion: apiserver.k8s.io/v1beta1\n"
+				  "egressSelections:\n"
+				  "- connection:\n"
+				  "    proxyProtocol: GRPC\n"
+				  "    transport:\n"
+				  "      uds:\n"
+				  "        udsName: " KONNECTIVITY_SOCKET "\n"
+				  "  name: cluster\n"
+				  "kind: EgressSelectorConfiguration\n";
 
 int konnectivity_egress_plan(struct pass *pass, struct error *err)
 {
@@ -37,7 +36,8 @@ int konnectivity_egress_plan(struct pass *pass, struct error *err)
 	json_put(object, "metadata.annotations", json_build("{s:s}", ANNOTATION_CHECKSUM, checksum));
 	json_object_set_new(json_ensure_object(object, "data"), EGRESS_FILE, json_string_new(egress_text));
 	pass_want(pass, step, OBJECT_CONFIG_MAP, name, object, pass->input->egress_config_map);
-	pass_record(pass, STAGE_CREDENTIALS, "addons.konnectivity.configMap", json_build("{s:s,s:s}", "name", name, "checksum", checksum), false);
+	pass_record(pass, STAGE_CREDENTIALS, "addons.konnectivity.configMap", json_build("{s:s,s:s}", "name", name, "checksum", checksum),
+	            false);
 	return 0;
 }
 
@@ -60,8 +60,9 @@ int konnectivity_certificate_plan(struct pass *pass, struct error *err)
 {
 	static const char *const keys[] = { KEY_TLS_CERTIFICATE, KEY_TLS_PRIVATE_KEY, NULL };
 	static const char *const organizations[] = { "system:masters", NULL };
-	static const struct certificate_request request = { .common_name = "system:konnectivity-server", .organizations = organizations,
-		.profile = CERTIFICATE_PROFILE_TEN_YEARS };
+	static const struct certificate_request request = { .common_name = "system:konnectivity-server",
+		                                            .organizations = organizations,
+		                                            .profile = CERTIFICATE_PROFILE_TEN_YEARS };
 	struct check_certificate check;
 	struct secret_data data;
 	const json_t *live;
@@ -80,8 +81,8 @@ int konnectivity_certificate_plan(struct pass *pass, struct error *err)
 		.threshold_seconds = pass->input->options->certificate_threshold,
 	};
 	if (rotate || check.certificate.length == 0 || check.key.length == 0 || !check_certificate(&check, &reason)) {
-		if (credential_issue(pass, check.authority, credential_authority_key(pass, CREDENTIAL_CA), &request, &data, KEY_TLS_CERTIFICATE,
-			    KEY_TLS_PRIVATE_KEY, err) != 0)
+		if (credential_issue(pass, check.authority, credential_authority_key(pass, CREDENTIAL_CA), &request, &data,
+		                     KEY_TLS_CERTIFICATE, KEY_TLS_PRIVATE_KEY, err) != 0)
 			return -1;
 		changed = true;
 	}
@@ -116,9 +117,13 @@ int konnectivity_kubeconfig_plan(struct pass *pass, struct error *err)
 	if (rotate || check.text.length == 0 || !check_kubeconfig(&check, &reason)) {
 		struct buffer text BUFFER_SECRET_CLEANUP = { 0 };
 
-		kubeconfig_write(&(struct kubeconfig_content){ .server = check.server, .cluster = check.cluster, .user = check.user,
-			.authority = check.authority, .certificate = secret_data_pem(pair, KEY_TLS_CERTIFICATE),
-			.key = secret_data_pem(pair, KEY_TLS_PRIVATE_KEY) }, &text);
+		kubeconfig_write(&(struct kubeconfig_content){ .server = check.server,
+		                                               .cluster = check.cluster,
+		                                               .user = check.user,
+		                                               .authority = check.authority,
+		                                               .certificate = secret_data_pem(pair, KEY_TLS_CERTIFICATE),
+		                                               .key = secret_data_pem(pair, KEY_TLS_PRIVATE_KEY) },
+		                 &text);
 		secret_data_set(pass, &data, KEY_KONNECTIVITY_CONF, text.data, text.length);
 		changed = true;
 	}

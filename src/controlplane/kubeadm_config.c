@@ -49,8 +49,8 @@ static json_t *api_server_configuration(struct pass *pass)
 	while (pass->state->certificate_sans[count])
 		count++;
 	return json_build("{s:[{s:s,s:s},{s:s,s:o}],s:n,s:n,s:o,s:s}", "ExtraArgs", "Name", "etcd-compaction-interval", "Value", "0s",
-		"Name", "etcd-prefix", "Value", json_string_printf("/%s", pass->input->tenant->name), "ExtraVolumes", "ExtraEnvs",
-		"CertSANs", string_items(pass->state->certificate_sans, count), "TimeoutForControlPlane", "0s");
+	                  "Name", "etcd-prefix", "Value", json_string_printf("/%s", pass->input->tenant->name), "ExtraVolumes", "ExtraEnvs",
+	                  "CertSANs", string_items(pass->state->certificate_sans, count), "TimeoutForControlPlane", "0s");
 }
 
 static json_t *cluster_configuration(struct pass *pass)
@@ -59,10 +59,12 @@ static json_t *cluster_configuration(struct pass *pass)
 	json_t *object = json_object();
 
 	json_put(object, "ComponentConfigs", json_null());
-	json_put(object, "Etcd", json_build("{s:n,s:{s:o,s:n,s:s,s:s,s:s}}", "Local", "External", "Endpoints", etcd_endpoints(pass),
-		"HTTPEndpoints", "CAFile", "", "CertFile", "", "KeyFile", ""));
-	json_put(object, "Networking", json_build("{s:s,s:s,s:s}", "ServiceSubnet", joined(&tenant->service_cidrs, pass->arena),
-		"PodSubnet", joined(&tenant->pod_cidrs, pass->arena), "DNSDomain", tenant->cluster_domain));
+	json_put(object, "Etcd",
+	         json_build("{s:n,s:{s:o,s:n,s:s,s:s,s:s}}", "Local", "External", "Endpoints", etcd_endpoints(pass), "HTTPEndpoints",
+	                    "CAFile", "", "CertFile", "", "KeyFile", ""));
+	json_put(object, "Networking",
+	         json_build("{s:s,s:s,s:s}", "ServiceSubnet", joined(&tenant->service_cidrs, pass->arena), "PodSubnet",
+	                    joined(&tenant->pod_cidrs, pass->arena), "DNSDomain", tenant->cluster_domain));
 	json_put_string(object, "KubernetesVersion", tenant->version);
 	json_put_string(object, "CIKubernetesVersion", "");
 	json_put_string(object, "ControlPlaneEndpoint", tenant_kubeadm_endpoint(pass->arena, tenant, &pass->state->endpoint));
@@ -86,19 +88,22 @@ static json_t *init_configuration(const struct endpoint *endpoint)
 {
 	json_t *object = json_object();
 
-	json_put(object, "BootstrapTokens", json_build("[{s:s,s:s,s:[ss],s:[s]}]", "token", "abcdef.0123456789abcdef", "ttl", "24h0m0s",
-		"usages", "signing", "authentication", "groups", "system:bootstrappers:kubeadm:default-node-token"));
+	json_put(object, "BootstrapTokens",
+	         json_build("[{s:s,s:s,s:[ss],s:[s]}]", "token", "abcdef.0123456789abcdef", "ttl", "24h0m0s", "usages", "signing",
+	                    "authentication", "groups", "system:bootstrappers:kubeadm:default-node-token"));
 	json_put(object, "DryRun", json_false());
-	json_put(object, "NodeRegistration", json_build("{s:s,s:s,s:n,s:n,s:n,s:s,s:b}", "Name", "node", "CRISocket",
-		"unix:///var/run/containerd/containerd.sock", "Taints", "KubeletExtraArgs", "IgnorePreflightErrors",
-		"imagePullPolicy", "IfNotPresent", "ImagePullSerial", 1));
+	json_put(object, "NodeRegistration",
+	         json_build("{s:s,s:s,s:n,s:n,s:n,s:s,s:b}", "Name", "node", "CRISocket", "unix:///var/run/containerd/containerd.sock",
+	                    "Taints", "KubeletExtraArgs", "IgnorePreflightErrors", "imagePullPolicy", "IfNotPresent", "ImagePullSerial",
+	                    1));
 	json_put(object, "LocalAPIEndpoint", json_build("{s:s,s:i}", "AdvertiseAddress", endpoint->host, "BindPort", (int)endpoint->port));
 	json_put_string(object, "CertificateKey", "");
 	json_put(object, "SkipPhases", json_null());
 	json_put(object, "Patches", json_null());
-	json_put(object, "Timeouts", json_build("{s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "ControlPlaneComponentHealthCheck", "4m0s",
-		"KubeletHealthCheck", "4m0s", "KubernetesAPICall", "1m0s", "EtcdAPICall", "2m0s", "TLSBootstrap", "5m0s", "Discovery", "5m0s",
-		"UpgradeManifests", "5m0s"));
+	json_put(object, "Timeouts",
+	         json_build("{s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "ControlPlaneComponentHealthCheck", "4m0s", "KubeletHealthCheck", "4m0s",
+	                    "KubernetesAPICall", "1m0s", "EtcdAPICall", "2m0s", "TLSBootstrap", "5m0s", "Discovery", "5m0s",
+	                    "UpgradeManifests", "5m0s"));
 	return object;
 }
 
@@ -161,11 +166,14 @@ int kubeadm_config_plan(struct pass *pass, struct error *err)
 void kubeadm_config_checksum(const char *address, uint16_t port, char hex[DIGEST_HEX_SIZE])
 {
 	static const char before[] =
-		"BootstrapTokens:\n- groups:\n  - system:bootstrappers:kubeadm:default-node-token\n  token: abcdef.0123456789abcdef\n  ttl: 24h0m0s\n"
+		"BootstrapTokens:\n- groups:\n  - system:bootstrappers:kubeadm:default-node-token\n  token: abcdef.0123456789abcdef\n  "
+	        "ttl: 24h0m0s\n"
 		"  usages:\n  - signing\n  - authentication\nCertificateKey: \"\"\nDryRun: false\nLocalAPIEndpoint:\n  AdvertiseAddress: ";
 	static const char after[] =
-		"NodeRegistration:\n  CRISocket: unix:///var/run/containerd/containerd.sock\n  IgnorePreflightErrors: null\n  ImagePullSerial: true\n"
-		"  KubeletExtraArgs: null\n  Name: node\n  Taints: null\n  imagePullPolicy: IfNotPresent\nPatches: null\nSkipPhases: null\nTimeouts:\n"
+		"NodeRegistration:\n  CRISocket: unix:///var/run/containerd/containerd.sock\n  IgnorePreflightErrors: null\n  "
+	        "ImagePullSerial: true\n"
+		"  KubeletExtraArgs: null\n  Name: node\n  Taints: null\n  imagePullPolicy: IfNotPresent\nPatches: null\nSkipPhases: "
+	        "null\nTimeouts:\n"
 		"  ControlPlaneComponentHealthCheck: 4m0s\n  Discovery: 5m0s\n  EtcdAPICall: 2m0s\n  KubeletHealthCheck: 4m0s\n"
 		"  KubernetesAPICall: 1m0s\n  TLSBootstrap: 5m0s\n  UpgradeManifests: 5m0s\n";
 	static const char kubeconfig[] = "{\"preferences\":{},\"clusters\":null,\"users\":null,\"contexts\":null,\"current-context\":\"\"}";

@@ -27,17 +27,22 @@ static void whole_checksum(struct pass *pass, const struct secret_data *data, co
 static int create_file(struct pass *pass, const struct kubeconfig_file *file, struct secret_data *data, struct error *err)
 {
 	const char *const organizations[] = { file->group, NULL };
-	struct certificate_request request = { .common_name = file->user, .usages = CERTIFICATE_CLIENT_AUTH,
-		.organizations = file->group ? organizations : NULL };
+	struct certificate_request request = { .common_name = file->user,
+		                               .usages = CERTIFICATE_CLIENT_AUTH,
+		                               .organizations = file->group ? organizations : NULL };
 	struct buffer text BUFFER_SECRET_CLEANUP = { 0 };
 	struct secret_data pair = { 0 };
 
-	if (credential_issue(pass, credential_authority(pass, CREDENTIAL_CA), credential_authority_key(pass, CREDENTIAL_CA), &request, &pair,
-		    "certificate", "key", err) != 0)
+	if (credential_issue(pass, credential_authority(pass, CREDENTIAL_CA), credential_authority_key(pass, CREDENTIAL_CA), &request,
+	                     &pair, "certificate", "key", err) != 0)
 		return error_wrap(err, "%s", file->key);
-	kubeconfig_write(&(struct kubeconfig_content){ .server = file->server, .cluster = pass->input->tenant->name, .user = file->user,
-		.authority = credential_authority(pass, CREDENTIAL_CA), .certificate = secret_data_pem(&pair, "certificate"),
-		.key = secret_data_pem(&pair, "key") }, &text);
+	kubeconfig_write(&(struct kubeconfig_content){ .server = file->server,
+	                                               .cluster = pass->input->tenant->name,
+	                                               .user = file->user,
+	                                               .authority = credential_authority(pass, CREDENTIAL_CA),
+	                                               .certificate = secret_data_pem(&pair, "certificate"),
+	                                               .key = secret_data_pem(&pair, "key") },
+	                 &text);
 	secret_data_set(pass, data, file->key, text.data, text.length);
 	return 0;
 }
@@ -69,7 +74,7 @@ static void note_renewals(struct pass *pass, const struct kubeconfig_file *files
 }
 
 int kubeconfig_plan(struct pass *pass, enum credential which, const struct kubeconfig_file *files, size_t count, const char *address,
-	struct error *err)
+                    struct error *err)
 {
 	const char *keys[MAXIMUM_FILES + 1] = { NULL };
 	struct secret_data data;

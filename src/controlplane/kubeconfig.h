@@ -14,4 +14,4 @@ struct kubeconfig_file {
 };
 /* `address` is the one hashed into the checksum: the assigned address, or the loopback address for pods of the tenant. */
 int kubeconfig_plan(struct pass *pass, enum credential which, const struct kubeconfig_file *files, size_t count, const char *address,
-	struct error *err);
+                    struct error *err);

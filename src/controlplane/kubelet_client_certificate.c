@@ -5,8 +5,11 @@
 
 int kubelet_client_certificate_plan(struct pass *pass, struct error *err)
 {
-	static const struct certificate_request request = { .common_name = "kube-apiserver-kubelet-client", .usages = CERTIFICATE_CLIENT_AUTH };
+	static const struct certificate_request request = { .common_name = "kube-apiserver-kubelet-client",
+		                                            .usages = CERTIFICATE_CLIENT_AUTH };
 
-	return leaf_plan(pass, &(struct leaf){ CREDENTIAL_KUBELET_CLIENT, CREDENTIAL_CA, KEY_KUBELET_CLIENT_CERTIFICATE, KEY_KUBELET_CLIENT_PRIVATE_KEY,
-		&request, NULL }, err);
+	return leaf_plan(pass,
+	                 &(struct leaf){ CREDENTIAL_KUBELET_CLIENT, CREDENTIAL_CA, KEY_KUBELET_CLIENT_CERTIFICATE,
+	                                 KEY_KUBELET_CLIENT_PRIVATE_KEY, &request, NULL },
+	                 err);
 }

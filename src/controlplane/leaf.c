@@ -20,7 +20,7 @@ int leaf_plan(struct pass *pass, const struct leaf *leaf, struct error *err)
 
 	if (rotate || check.certificate.length == 0 || check.key.length == 0 || !check_certificate(&check, &reason)) {
 		if (credential_issue(pass, check.authority, credential_authority_key(pass, leaf->authority), leaf->request, &data,
-			    leaf->certificate_key, leaf->private_key, err) != 0)
+		                     leaf->certificate_key, leaf->private_key, err) != 0)
 			return -1;
 		changed = true;
 	}

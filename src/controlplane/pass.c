@@ -56,9 +56,9 @@ int pass_block(struct pass *pass, struct error *err, enum error_class class, con
 static void fill_block(struct pass *pass, const char *step, const struct error *err)
 {
 	static const char *const reasons[] = {
-		[ERROR_TIMEOUT] = "Timeout",     [ERROR_CONFLICT] = "Conflict",       [ERROR_NOT_FOUND] = "NotFound", [ERROR_PENDING] = "Waiting",
-		[ERROR_FORBIDDEN] = "Forbidden", [ERROR_INVALID] = "InvalidSpec",     [ERROR_EXHAUSTED] = "LimitReached",
-		[ERROR_CORRUPT] = "CorruptData", [ERROR_TRANSIENT] = "Unavailable",
+		[ERROR_TIMEOUT] = "Timeout",        [ERROR_CONFLICT] = "Conflict",   [ERROR_NOT_FOUND] = "NotFound",
+		[ERROR_PENDING] = "Waiting",        [ERROR_FORBIDDEN] = "Forbidden", [ERROR_INVALID] = "InvalidSpec",
+		[ERROR_EXHAUSTED] = "LimitReached", [ERROR_CORRUPT] = "CorruptData", [ERROR_TRANSIENT] = "Unavailable",
 	};
 	const char *reason = (size_t)err->class < ARRAY_LENGTH(reasons) ? reasons[err->class] : NULL;
 
@@ -151,8 +151,9 @@ static struct desired_object *next_object(struct pass *pass)
 
 void pass_want(struct pass *pass, const char *step, enum object_kind kind, const char *name, json_t *object, const json_t *live)
 {
-	*next_object(pass) = (struct desired_object){ .kind = kind, .name = name, .step = step, .object = object, .live = live,
-		.sensitive = kind == OBJECT_SECRET };
+	*next_object(pass) = (struct desired_object){
+		.kind = kind, .name = name, .step = step, .object = object, .live = live, .sensitive = kind == OBJECT_SECRET
+	};
 }
 
 void pass_unwant(struct pass *pass, const char *step, enum object_kind kind, const char *name, const json_t *live)
@@ -164,11 +165,11 @@ json_t *pass_new_object(struct pass *pass, const char *api_version, const char *
 {
 	const struct tenant_control_plane *tenant = pass->input->tenant;
 
-	return pass_own(pass, json_build("{s:s,s:s,s:{s:s,s:s,s:{s:s,s:s,s:s},s:[{s:s,s:s,s:s,s:s,s:b,s:b}]}}",
-		"apiVersion", api_version, "kind", kind, "metadata", "name", name, "namespace", tenant->namespace,
-		"labels", LABEL_PROJECT, LABEL_PROJECT_VALUE, LABEL_NAME, tenant->name, LABEL_COMPONENT, component,
-		"ownerReferences", "apiVersion", KAMAJI_API_VERSION, "kind", KAMAJI_KIND_TENANT_CONTROL_PLANE, "name", tenant->name,
-		"uid", tenant->uid, "controller", 1, "blockOwnerDeletion", 1));
+	return pass_own(pass, json_build("{s:s,s:s,s:{s:s,s:s,s:{s:s,s:s,s:s},s:[{s:s,s:s,s:s,s:s,s:b,s:b}]}}", "apiVersion", api_version,
+	                                 "kind", kind, "metadata", "name", name, "namespace", tenant->namespace, "labels", LABEL_PROJECT,
+	                                 LABEL_PROJECT_VALUE, LABEL_NAME, tenant->name, LABEL_COMPONENT, component, "ownerReferences",
+	                                 "apiVersion", KAMAJI_API_VERSION, "kind", KAMAJI_KIND_TENANT_CONTROL_PLANE, "name", tenant->name,
+	                                 "uid", tenant->uid, "controller", 1, "blockOwnerDeletion", 1));
 }
 
 void metadata_merge(json_t *object, const json_t *additional)
@@ -238,8 +239,8 @@ void pass_fail(struct pass *pass, const struct error *err)
 {
 	fill_block(pass, "", err);
 	set_ready(pass, "False", pass->blocked.reason,
-		string_empty(pass->blocked.step) ? pass->blocked.message
-		                                 : arena_printf(pass->arena, "%s: %s", pass->blocked.step, pass->blocked.message));
+	          string_empty(pass->blocked.step) ? pass->blocked.message
+	                                           : arena_printf(pass->arena, "%s: %s", pass->blocked.step, pass->blocked.message));
 }
 
 int pass_refresh(struct pass *pass, struct error *err)

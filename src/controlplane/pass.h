@@ -107,8 +107,8 @@ bool secret_rotation_requested(const json_t *secret);
  * Ends a credential's plan: computes digests, wants the Secret with its annotations, records the status. `keys` (NULL-terminated) are
  * the keys we own and send. `checksum` NULL: the digest of the data. `rotated`: stamp the rotation annotation.
  */
-void credential_finish(struct pass *pass, enum credential which, const struct secret_data *data, const char *const *keys, const char *checksum,
-	bool changed, bool rotated);
+void credential_finish(struct pass *pass, enum credential which, const struct secret_data *data, const char *const *keys,
+                       const char *checksum, bool changed, bool rotated);
 /* Names the Secret and reads the live one: NULL when absent. */
 const json_t *credential_begin(struct pass *pass, enum credential which, struct secret_data *data);
 /* The authority of CREDENTIAL_CA or CREDENTIAL_FRONT_PROXY_CA. */
@@ -116,7 +116,7 @@ struct pem_text credential_authority(const struct pass *pass, enum credential wh
 struct pem_text credential_authority_key(const struct pass *pass, enum credential which);
 /* A fresh key and the leaf for it, put into data under the two keys. */
 int credential_issue(struct pass *pass, struct pem_text authority, struct pem_text authority_key, const struct certificate_request *request,
-	struct secret_data *data, const char *certificate_key, const char *private_key, struct error *err);
+                     struct secret_data *data, const char *certificate_key, const char *private_key, struct error *err);
 int pass_generate_key(struct pass *pass, bool service_account, struct key **key, struct error *err);
 
 /* One per file. */

@@ -11,7 +11,8 @@ static bool is_progressing(const json_t *deployment)
 	return json_integer_or(deployment, "metadata.generation", 0) != json_integer_or(deployment, "status.observedGeneration", 0) ||
 	       json_integer_or(deployment, "status.unavailableReplicas", 0) > 0 ||
 	       json_integer_or(deployment, "status.updatedReplicas", 0) != desired ||
-	       json_integer_or(deployment, "status.readyReplicas", 0) != desired || json_integer_or(deployment, "status.replicas", 0) != desired;
+	       json_integer_or(deployment, "status.readyReplicas", 0) != desired ||
+	       json_integer_or(deployment, "status.replicas", 0) != desired;
 }
 
 static const char *phase_of(const struct tenant_control_plane *tenant, const json_t *deployment)

@@ -54,8 +54,9 @@ void probes_render(const struct renderer *renderer, const struct component *comp
 		override(&numbers, json_object_get(all, override_names[i]));
 		override(&numbers, json_object_get(own, override_names[i]));
 		probe = json_build("{s:{s:s,s:I,s:s},s:I,s:I,s:I,s:I}", "httpGet", "path", paths[i], "port", (json_int_t)component->port,
-			"scheme", "HTTPS", "timeoutSeconds", (json_int_t)numbers.timeout, "periodSeconds", (json_int_t)numbers.period,
-			"successThreshold", (json_int_t)numbers.success, "failureThreshold", (json_int_t)numbers.failure);
+		                   "scheme", "HTTPS", "timeoutSeconds", (json_int_t)numbers.timeout, "periodSeconds",
+		                   (json_int_t)numbers.period, "successThreshold", (json_int_t)numbers.success, "failureThreshold",
+		                   (json_int_t)numbers.failure);
 		if (numbers.initial_delay != 0)
 			json_put(probe, "initialDelaySeconds", json_integer(numbers.initial_delay));
 		json_put(container, probe_names[i], probe);

@@ -9,26 +9,30 @@
 
 const struct credential_kind credential_kinds[CREDENTIAL_COUNT] = {
 	[CREDENTIAL_CA] = { "ca", SUFFIX_CA, NULL, "certificates.ca", "Opaque", true },
-	[CREDENTIAL_FRONT_PROXY_CA] = { "front-proxy-ca-certificate", SUFFIX_FRONT_PROXY_CA, NULL, "certificates.frontProxyCA", "Opaque", true },
+	[CREDENTIAL_FRONT_PROXY_CA] = { "front-proxy-ca-certificate", SUFFIX_FRONT_PROXY_CA, NULL, "certificates.frontProxyCA", "Opaque",
+	                                true },
 	[CREDENTIAL_SERVICE_ACCOUNT] = { "sa-certificate", SUFFIX_SERVICE_ACCOUNT, NULL, "certificates.sa", "Opaque", true },
-	[CREDENTIAL_API_SERVER] = { "api-server-certificate", SUFFIX_API_SERVER_CERTIFICATE, LABEL_CERTIFICATE_LIFECYCLE_X509, "certificates.apiServer",
-		"Opaque", true },
-	[CREDENTIAL_KUBELET_CLIENT] = { "api-server-kubelet-client-certificate", SUFFIX_KUBELET_CLIENT_CERTIFICATE, LABEL_CERTIFICATE_LIFECYCLE_X509,
-		"certificates.apiServerKubeletClient", "Opaque", true },
-	[CREDENTIAL_FRONT_PROXY_CLIENT] = { "front-proxy-client-certificate", SUFFIX_FRONT_PROXY_CLIENT_CERTIFICATE, LABEL_CERTIFICATE_LIFECYCLE_X509,
-		"certificates.frontProxyClient", "Opaque", true },
-	[CREDENTIAL_ADMIN_KUBECONFIG] = { "admin-kubeconfig", SUFFIX_ADMIN_KUBECONFIG, LABEL_CERTIFICATE_LIFECYCLE_KUBECONFIG, "kubeconfig.admin", "Opaque", true },
+	[CREDENTIAL_API_SERVER] = { "api-server-certificate", SUFFIX_API_SERVER_CERTIFICATE, LABEL_CERTIFICATE_LIFECYCLE_X509,
+	                            "certificates.apiServer", "Opaque", true },
+	[CREDENTIAL_KUBELET_CLIENT] = { "api-server-kubelet-client-certificate", SUFFIX_KUBELET_CLIENT_CERTIFICATE,
+	                                LABEL_CERTIFICATE_LIFECYCLE_X509, "certificates.apiServerKubeletClient", "Opaque", true },
+	[CREDENTIAL_FRONT_PROXY_CLIENT] = { "front-proxy-client-certificate", SUFFIX_FRONT_PROXY_CLIENT_CERTIFICATE,
+	                                    LABEL_CERTIFICATE_LIFECYCLE_X509, "certificates.frontProxyClient", "Opaque", true },
+	[CREDENTIAL_ADMIN_KUBECONFIG] = { "admin-kubeconfig", SUFFIX_ADMIN_KUBECONFIG, LABEL_CERTIFICATE_LIFECYCLE_KUBECONFIG,
+	                                  "kubeconfig.admin", "Opaque", true },
 	[CREDENTIAL_CONTROLLER_MANAGER_KUBECONFIG] = { "controller-manager-kubeconfig", SUFFIX_CONTROLLER_MANAGER_KUBECONFIG,
-		LABEL_CERTIFICATE_LIFECYCLE_KUBECONFIG, "kubeconfig.controllerManager", "Opaque", true },
+	                                               LABEL_CERTIFICATE_LIFECYCLE_KUBECONFIG, "kubeconfig.controllerManager", "Opaque",
+	                                               true },
 	[CREDENTIAL_SCHEDULER_KUBECONFIG] = { "scheduler-kubeconfig", SUFFIX_SCHEDULER_KUBECONFIG, LABEL_CERTIFICATE_LIFECYCLE_KUBECONFIG,
-		"kubeconfig.scheduler", "Opaque", true },
+	                                      "kubeconfig.scheduler", "Opaque", true },
 	[CREDENTIAL_DATA_STORE_CONFIG] = { "datastore-config", SUFFIX_DATA_STORE_CONFIG, NULL, "storage.config", "Opaque", false },
 	[CREDENTIAL_DATA_STORE_CERTIFICATE] = { "datastore-certificate", SUFFIX_DATA_STORE_CERTIFICATE, LABEL_CERTIFICATE_LIFECYCLE_X509,
-		"storage.certificate", "Opaque", true },
-	[CREDENTIAL_KONNECTIVITY_CERTIFICATE] = { "konnectivity-certificate", SUFFIX_KONNECTIVITY_CERTIFICATE, LABEL_CERTIFICATE_LIFECYCLE_X509,
-		"addons.konnectivity.certificate", "kubernetes.io/tls", true },
-	[CREDENTIAL_KONNECTIVITY_KUBECONFIG] = { "konnectivity-kubeconfig", SUFFIX_KONNECTIVITY_KUBECONFIG, LABEL_CERTIFICATE_LIFECYCLE_KUBECONFIG,
-		"addons.konnectivity.kubeconfig", "Opaque", true },
+	                                        "storage.certificate", "Opaque", true },
+	[CREDENTIAL_KONNECTIVITY_CERTIFICATE] = { "konnectivity-certificate", SUFFIX_KONNECTIVITY_CERTIFICATE,
+	                                          LABEL_CERTIFICATE_LIFECYCLE_X509, "addons.konnectivity.certificate", "kubernetes.io/tls",
+	                                          true },
+	[CREDENTIAL_KONNECTIVITY_KUBECONFIG] = { "konnectivity-kubeconfig", SUFFIX_KONNECTIVITY_KUBECONFIG,
+	                                         LABEL_CERTIFICATE_LIFECYCLE_KUBECONFIG, "addons.konnectivity.kubeconfig", "Opaque", true },
 };
 
 struct zeroing {
@@ -65,7 +69,9 @@ const json_t *pass_secret(const struct pass *pass, const char *name)
 
 void secret_data_set(struct pass *pass, struct secret_data *data, const char *key, const char *value, size_t length)
 {
-	struct secret_entry entry = { .key = arena_strdup(pass->arena, key), .value = pass_secret_copy(pass, value, length), .length = length };
+	struct secret_entry entry = { .key = arena_strdup(pass->arena, key),
+		                      .value = pass_secret_copy(pass, value, length),
+		                      .length = length };
 
 	for (size_t i = 0; i < data->count; i++)
 		if (strcmp(data->entries[i].key, key) == 0) {
@@ -162,8 +168,8 @@ static const char *rotation_mark(struct pass *pass, const json_t *live, bool rot
 	return arena_strdup(pass->arena, text);
 }
 
-void credential_finish(struct pass *pass, enum credential which, const struct secret_data *data, const char *const *keys, const char *checksum,
-	bool changed, bool rotated)
+void credential_finish(struct pass *pass, enum credential which, const struct secret_data *data, const char *const *keys,
+                       const char *checksum, bool changed, bool rotated)
 {
 	const struct credential_kind *kind = &credential_kinds[which];
 	struct credential_result *result = &pass->state->credentials[which];
@@ -189,19 +195,19 @@ void credential_finish(struct pass *pass, enum credential which, const struct se
 			put_value(values, secret_data_get(data, *keys));
 	pass_want(pass, kind->step, OBJECT_SECRET, result->name, object, live);
 	pass_record(pass, STAGE_CREDENTIALS, kind->status_path,
-		json_build("{s:s,s:s}", "secretName", result->name, "checksum", result->checksum), kind->stamp);
+	            json_build("{s:s,s:s}", "secretName", result->name, "checksum", result->checksum), kind->stamp);
 }
 
 struct pem_text credential_authority(const struct pass *pass, enum credential which)
 {
 	return secret_data_pem(&pass->state->credentials[which].data,
-		which == CREDENTIAL_CA ? KEY_CA_CERTIFICATE : KEY_FRONT_PROXY_CA_CERTIFICATE);
+	                       which == CREDENTIAL_CA ? KEY_CA_CERTIFICATE : KEY_FRONT_PROXY_CA_CERTIFICATE);
 }
 
 struct pem_text credential_authority_key(const struct pass *pass, enum credential which)
 {
 	return secret_data_pem(&pass->state->credentials[which].data,
-		which == CREDENTIAL_CA ? KEY_CA_PRIVATE_KEY : KEY_FRONT_PROXY_CA_PRIVATE_KEY);
+	                       which == CREDENTIAL_CA ? KEY_CA_PRIVATE_KEY : KEY_FRONT_PROXY_CA_PRIVATE_KEY);
 }
 
 int pass_generate_key(struct pass *pass, bool service_account, struct key **key, struct error *err)
@@ -217,16 +223,18 @@ int pass_generate_key(struct pass *pass, bool service_account, struct key **key,
 	return key_parse(pem_text_string(text), key, err);
 }
 
-int credential_issue(struct pass *pass, struct pem_text authority_text, struct pem_text authority_key, const struct certificate_request *request,
-	struct secret_data *data, const char *certificate_key, const char *private_key, struct error *err)
+int credential_issue(struct pass *pass, struct pem_text authority_text, struct pem_text authority_key,
+                     const struct certificate_request *request, struct secret_data *data, const char *certificate_key,
+                     const char *private_key, struct error *err)
 {
 	struct certificate_authority *authority CERTIFICATE_AUTHORITY_CLEANUP = NULL;
 	struct buffer certificate BUFFER_CLEANUP = { 0 };
 	struct buffer key_text BUFFER_SECRET_CLEANUP = { 0 };
 	struct key *key KEY_CLEANUP = NULL;
 
-	if (certificate_authority_open(authority_text, authority_key, &authority, err) != 0 || pass_generate_key(pass, false, &key, err) != 0 ||
-	    certificate_issue(authority, request, key, &certificate, err) != 0 || key_write_private(key, &key_text, err) != 0)
+	if (certificate_authority_open(authority_text, authority_key, &authority, err) != 0 ||
+	    pass_generate_key(pass, false, &key, err) != 0 || certificate_issue(authority, request, key, &certificate, err) != 0 ||
+	    key_write_private(key, &key_text, err) != 0)
 		return -1;
 	secret_data_set(pass, data, certificate_key, certificate.data, certificate.length);
 	secret_data_set(pass, data, private_key, key_text.data, key_text.length);

@@ -14,7 +14,7 @@ static void add_konnectivity_port(struct pass *pass, json_t *ports)
 	if (!tenant->konnectivity)
 		return;
 	port = json_build("{s:s,s:s,s:I,s:I}", "name", "konnectivity-server", "protocol", "TCP", "port", (json_int_t)number, "targetPort",
-		(json_int_t)number);
+	                  (json_int_t)number);
 	if (tenant->service_type == SERVICE_NODE_PORT)
 		json_object_set_new(port, "nodePort", json_integer(number));
 	json_array_append_new(ports, port);
@@ -42,7 +42,7 @@ static json_t *service_ports(struct pass *pass)
 	json_t *ports = json_array(), *port;
 
 	port = json_build("{s:s,s:s,s:I,s:I}", "name", "kube-apiserver", "protocol", "TCP", "port", (json_int_t)tenant->port, "targetPort",
-		(json_int_t)tenant->port);
+	                  (json_int_t)tenant->port);
 	if (tenant->service_type == SERVICE_NODE_PORT)
 		json_object_set_new(port, "nodePort", json_integer(tenant->port));
 	json_array_append_new(ports, port);
@@ -56,7 +56,8 @@ static void set_load_balancer(const struct tenant_control_plane *tenant, json_t 
 	const json_t *ranges = json_object_get(tenant->network, "loadBalancerSourceRanges");
 	const char *class = json_string_or(tenant->network, "loadBalancerClass", "");
 
-	json_put(spec, "allocateLoadBalancerNodePorts", json_boolean(json_boolean_or(tenant->service, "allocateLoadBalancerNodePorts", true)));
+	json_put(spec, "allocateLoadBalancerNodePorts",
+	         json_boolean(json_boolean_or(tenant->service, "allocateLoadBalancerNodePorts", true)));
 	if (!string_empty(class))
 		json_put_string(spec, "loadBalancerClass", class);
 	if (json_array_size(ranges) > 0)
@@ -65,13 +66,15 @@ static void set_load_balancer(const struct tenant_control_plane *tenant, json_t 
 
 int service_plan(struct pass *pass, struct error *err)
 {
-	static const char *const types[] = { [SERVICE_CLUSTER_IP] = "ClusterIP", [SERVICE_NODE_PORT] = "NodePort", [SERVICE_LOAD_BALANCER] = "LoadBalancer" };
+	static const char *const types[] = {
+		[SERVICE_CLUSTER_IP] = "ClusterIP", [SERVICE_NODE_PORT] = "NodePort", [SERVICE_LOAD_BALANCER] = "LoadBalancer"
+	};
 	const struct tenant_control_plane *tenant = pass->input->tenant;
 	json_t *object, *spec;
 
 	if (tenant->port < 1 || tenant->port > 65535)
-		return pass_block(pass, err, ERROR_INVALID, "InvalidSpec", "spec.networkProfile.port: %lld is no port; use one from 1 to 65535",
-			(long long)tenant->port);
+		return pass_block(pass, err, ERROR_INVALID, "InvalidSpec",
+		                  "spec.networkProfile.port: %lld is no port; use one from 1 to 65535", (long long)tenant->port);
 	object = pass_new_object(pass, "v1", "Service", tenant->name, "service");
 	metadata_merge(object, json_object_get(tenant->service, "additionalMetadata"));
 	spec = json_ensure_object(object, "spec");
@@ -99,14 +102,15 @@ static const char *load_balancer_address(struct pass *pass, const json_t *servic
 			return ip;
 		if (!string_empty(json_string_or(entry, "hostname", ""))) {
 			pass_block(pass, err, ERROR_INVALID, "LoadBalancerHostname",
-				"the load balancer gave the host name %s, but an IP address is needed: set spec.networkProfile.address",
-				json_string_or(entry, "hostname", ""));
+			           "the load balancer gave the host name %s, but an IP address is needed: set spec.networkProfile.address",
+			           json_string_or(entry, "hostname", ""));
 			return NULL;
 		}
 	}
 	pass_block(pass, err, ERROR_PENDING, "LoadBalancerPending",
-		"the LoadBalancer Service %s has no address yet: is a load-balancer controller running? spec.networkProfile.address also gives one",
-		pass->input->tenant->name);
+	           "the LoadBalancer Service %s has no address yet: is a load-balancer controller running? spec.networkProfile.address "
+	           "also gives one",
+	           pass->input->tenant->name);
 	return NULL;
 }
 
@@ -121,7 +125,7 @@ static const char *declared_address(struct pass *pass, const json_t *service, st
 		return load_balancer_address(pass, service, err);
 	if (tenant->service_type == SERVICE_NODE_PORT) {
 		pass_block(pass, err, ERROR_PENDING, "AddressMissing",
-			"a NodePort Service has no address of its own: set spec.networkProfile.address to the address of a node");
+		           "a NodePort Service has no address of its own: set spec.networkProfile.address to the address of a node");
 		return NULL;
 	}
 	if (!string_empty(cluster_ip) && strcmp(cluster_ip, "None") != 0)
@@ -163,8 +167,8 @@ int service_observe(struct pass *pass, struct error *err)
 		return pass_block(pass, err, ERROR_INVALID, "InvalidSpec", "spec.networkProfile.address: \"%s\" is no IP address", address);
 	ip_join_port(address, (uint16_t)tenant->port, endpoint, sizeof(endpoint));
 	json_put_string(pass->status, "controlPlaneEndpoint", endpoint);
-	status_replace(pass->status, "kubernetesResources.service", service_status(service, tenant->name, tenant->namespace, tenant->port), false,
-		pass->input->now);
+	status_replace(pass->status, "kubernetesResources.service", service_status(service, tenant->name, tenant->namespace, tenant->port),
+	               false, pass->input->now);
 	return endpoint_parse(pass->arena, endpoint, &pass->state->endpoint, err);
 }
 
@@ -175,8 +179,9 @@ int konnectivity_service_observe(struct pass *pass, struct error *err)
 
 	if (tenant->konnectivity)
 		status_replace(pass->status, "addons.konnectivity.service",
-			service_status(pass->state->live[OBJECT_SERVICE], tenant->name, tenant->namespace,
-				json_integer_or(tenant->konnectivity, "server.port", 8132)), false, pass->input->now);
+		               service_status(pass->state->live[OBJECT_SERVICE], tenant->name, tenant->namespace,
+		                              json_integer_or(tenant->konnectivity, "server.port", 8132)),
+		               false, pass->input->now);
 	json_put(pass->status, "addons.konnectivity.enabled", json_boolean(tenant->konnectivity != NULL));
 	return 0;
 }

@@ -24,8 +24,8 @@ int service_account_key_plan(struct pass *pass, struct error *err)
 	bool rotate = secret_rotation_requested(live), changed = false;
 	struct check_reason reason;
 
-	if (rotate || !check_service_account(secret_data_pem(&data, KEY_SERVICE_ACCOUNT_PUBLIC), secret_data_pem(&data, KEY_SERVICE_ACCOUNT_PRIVATE),
-			      &reason)) {
+	if (rotate || !check_service_account(secret_data_pem(&data, KEY_SERVICE_ACCOUNT_PUBLIC),
+	                                     secret_data_pem(&data, KEY_SERVICE_ACCOUNT_PRIVATE), &reason)) {
 		if (create_pair(pass, &data, err) != 0)
 			return -1;
 		changed = true;

@@ -33,7 +33,15 @@
 #include "base/error.h"
 #include "base/json.h"
 
-enum object_kind { OBJECT_SERVICE, OBJECT_CONFIG_MAP, OBJECT_SECRET, OBJECT_DEPLOYMENT, OBJECT_INGRESS, OBJECT_TLS_ROUTE, OBJECT_KIND_COUNT };
+enum object_kind {
+	OBJECT_SERVICE,
+	OBJECT_CONFIG_MAP,
+	OBJECT_SECRET,
+	OBJECT_DEPLOYMENT,
+	OBJECT_INGRESS,
+	OBJECT_TLS_ROUTE,
+	OBJECT_KIND_COUNT
+};
 
 enum step_stage {
 	STAGE_SERVICE,     /* the Service; observe reads its address */
@@ -45,15 +53,15 @@ enum step_stage {
 };
 
 enum template_profile { PROFILE_NATIVE, PROFILE_UPSTREAM };
-const char *template_profile_name(enum template_profile profile); /* "native", "upstream" */
+const char *template_profile_name(enum template_profile profile);             /* "native", "upstream" */
 int template_profile_parse(const char *text, enum template_profile *profile); /* 0 or -1 */
 
 /* What the operator was started with. */
 struct step_options {
-	enum template_profile profile;       /* of Deployments we create; default native */
-	int64_t certificate_threshold;       /* seconds before the end at which a certificate is renewed (--certificate-expiration-deadline) */
+	enum template_profile profile; /* of Deployments we create; default native */
+	int64_t certificate_threshold; /* seconds before the end at which a certificate is renewed (--certificate-expiration-deadline) */
 	const char *kine_image;
-	bool gateway_served;                 /* gateway.networking.k8s.io/v1 TLSRoute is served */
+	bool gateway_served; /* gateway.networking.k8s.io/v1 TLSRoute is served */
 	/*
 	 * A new private key as PEM for a certificate (`service_account` false: the --key-algorithm) or for signing service-account tokens
 	 * (true: always RSA-2048, upstream replaces any other and breaks every token). malloc'd, freed by the step with secret_free(). NULL
@@ -83,12 +91,12 @@ struct step_input {
 
 struct desired_object {
 	enum object_kind kind;
-	const char *name;          /* in the tenant's namespace */
-	const char *step;          /* component label, metric label */
-	json_t *object;            /* to apply as it is; NULL when it is to be deleted */
-	const json_t *live;        /* what the input held of that name, or NULL */
-	bool sensitive;            /* holds keys: never log */
-	bool replace_data;         /* the live object has data we do not want and do not own: replace it guarded by resourceVersion */
+	const char *name;   /* in the tenant's namespace */
+	const char *step;   /* component label, metric label */
+	json_t *object;     /* to apply as it is; NULL when it is to be deleted */
+	const json_t *live; /* what the input held of that name, or NULL */
+	bool sensitive;     /* holds keys: never log */
+	bool replace_data;  /* the live object has data we do not want and do not own: replace it guarded by resourceVersion */
 };
 
 /* What must exist in the data store before the API server starts. */
@@ -114,7 +122,7 @@ struct pass {
 	size_t stage_begin[STAGE_COUNT + 1];
 	const struct data_store_grant *grant; /* after planning STAGE_DATA_STORE */
 	struct step_block blocked;
-	bool certificate_authority_replaced;  /* tenant clients must be rebuilt */
+	bool certificate_authority_replaced; /* tenant clients must be rebuilt */
 	bool admin_kubeconfig_changed;
 	struct pass_state *state; /* private to the steps */
 };

@@ -12,7 +12,8 @@ int upgrade_plan(struct pass *pass, struct error *err)
 	struct version installed, wanted;
 
 	if (version_parse(tenant->version, "spec.kubernetes.version", &wanted, err) != 0)
-		return pass_block(pass, err, ERROR_INVALID, "InvalidSpec", "spec.kubernetes.version: \"%s\" is no version; write it as v1.36.0", tenant->version);
+		return pass_block(pass, err, ERROR_INVALID, "InvalidSpec",
+		                  "spec.kubernetes.version: \"%s\" is no version; write it as v1.36.0", tenant->version);
 	if (string_empty(tenant->installed_version) || strcmp(tenant->installed_version, tenant->version) == 0 ||
 	    strcmp(tenant->phase, PHASE_UPGRADING) == 0)
 		return 0;
@@ -20,7 +21,8 @@ int upgrade_plan(struct pass *pass, struct error *err)
 		return -1;
 	if (wanted.minor == installed.minor || wanted.minor == installed.minor + 1)
 		return 0;
-	return pass_block(pass, err, ERROR_INVALID, "VersionSkew",
+	return pass_block(
+		pass, err, ERROR_INVALID, "VersionSkew",
 		"spec.kubernetes.version: from the installed %s to %s is not one minor version up; set a version in between first",
 		tenant->installed_version, tenant->version);
 }
@@ -33,6 +35,6 @@ int migrate_plan(struct pass *pass, struct error *err)
 	if (string_empty(tenant->used_data_store) || strcmp(tenant->used_data_store, store->store->name) == 0)
 		return 0;
 	return pass_block(pass, err, ERROR_INVALID, "MigrationNotSupported",
-		"spec.dataStore: moving the data from %s to %s is not supported yet; set it back to %s", tenant->used_data_store, store->store->name,
-		tenant->used_data_store);
+	                  "spec.dataStore: moving the data from %s to %s is not supported yet; set it back to %s", tenant->used_data_store,
+	                  store->store->name, tenant->used_data_store);
 }

@@ -91,7 +91,8 @@ static void add_konnectivity(const struct renderer *renderer, json_t *volumes)
 	const char *kubeconfig = renderer->pass->state->credentials[CREDENTIAL_KONNECTIVITY_KUBECONFIG].name;
 
 	json_array_append_new(volumes, json_build("{s:s,s:{s:s}}", "name", VOLUME_KONNECTIVITY_SOCKET, "emptyDir", "medium", "Memory"));
-	json_array_append_new(volumes, json_build("{s:s,s:{s:s,s:i}}", "name", VOLUME_EGRESS, "configMap", "name", egress, "defaultMode", SECRET_MODE));
+	json_array_append_new(
+		volumes, json_build("{s:s,s:{s:s,s:i}}", "name", VOLUME_EGRESS, "configMap", "name", egress, "defaultMode", SECRET_MODE));
 	json_array_append_new(volumes, secret_volume(VOLUME_KONNECTIVITY_KUBECONFIG, kubeconfig));
 }
 
@@ -106,7 +107,8 @@ json_t *volumes_render(const struct renderer *renderer)
 		json_array_append_new(volumes, signer_volume(renderer));
 	add_trust(renderer, volumes);
 	json_array_append_new(volumes, secret_volume(VOLUME_SCHEDULER_KUBECONFIG, credentials[CREDENTIAL_SCHEDULER_KUBECONFIG].name));
-	json_array_append_new(volumes, secret_volume(VOLUME_CONTROLLER_MANAGER_KUBECONFIG, credentials[CREDENTIAL_CONTROLLER_MANAGER_KUBECONFIG].name));
+	json_array_append_new(
+		volumes, secret_volume(VOLUME_CONTROLLER_MANAGER_KUBECONFIG, credentials[CREDENTIAL_CONTROLLER_MANAGER_KUBECONFIG].name));
 	if (renderer->kine)
 		add_kine(renderer, volumes);
 	if (renderer->konnectivity)

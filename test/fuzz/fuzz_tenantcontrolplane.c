@@ -43,7 +43,8 @@ static void make_fixed(void)
 
 	fixed.certificate_key = key_text(KEY_ECDSA_P256);
 	fixed.account_key = key_text(KEY_RSA_2048);
-	if (key_parse(pem_text_string(fixed.certificate_key), &key, &err) != 0 || certificate_create_authority("ca", key, &certificate, &err) != 0)
+	if (key_parse(pem_text_string(fixed.certificate_key), &key, &err) != 0 ||
+	    certificate_create_authority("ca", key, &certificate, &err) != 0)
 		abort();
 	fixed.authority = buffer_take(&certificate);
 }
@@ -87,10 +88,19 @@ static int read_world(struct arena *arena, const json_t *value, struct world *wo
 	if (world->tenant.override_count > 8)
 		return -1;
 	data_store_validate(arena, store, NULL);
-	world->options = (struct step_options){ .certificate_threshold = 86400, .kine_image = "kine", .gateway_served = true, .generate_key = generate_key };
-	world->input = (struct step_input){ .tenant = &world->tenant, .options = &world->options, .secrets = world->secrets, .now = NOW,
-		.data_store = { .store = &world->store, .ca_certificate = fixed.authority, .ca_private_key = fixed.certificate_key, .username = "u",
-			.password = "p" }, .overrides = world->overrides };
+	world->options = (struct step_options){
+		.certificate_threshold = 86400, .kine_image = "kine", .gateway_served = true, .generate_key = generate_key
+	};
+	world->input = (struct step_input){ .tenant = &world->tenant,
+		                            .options = &world->options,
+		                            .secrets = world->secrets,
+		                            .now = NOW,
+		                            .data_store = { .store = &world->store,
+		                                            .ca_certificate = fixed.authority,
+		                                            .ca_private_key = fixed.certificate_key,
+		                                            .username = "u",
+		                                            .password = "p" },
+		                            .overrides = world->overrides };
 	for (i = 0; i < world->tenant.override_count; i++)
 		world->overrides[i] = world->input.data_store;
 	world->input.service = of_kind(value, "Service");
@@ -142,7 +152,8 @@ static void run_again(struct arena *arena, struct world *world, const struct pas
 	if (run_pass(arena, world, &pass, &err) != 0)
 		abort();
 	for (size_t i = 0; i < pass->object_count; i++)
-		if (pass->objects[i].kind == OBJECT_SECRET && pass->objects[i].object && !owned_fields_match(pass->objects[i].object, pass->objects[i].live))
+		if (pass->objects[i].kind == OBJECT_SECRET && pass->objects[i].object &&
+		    !owned_fields_match(pass->objects[i].object, pass->objects[i].live))
 			abort();
 }
 
@@ -152,8 +163,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct world *world = arena_alloc(arena, sizeof(*world));
 	struct error err = { 0 };
 	json_t *value JSON_CLEANUP = json_parse((const char *)data, size, &err);
-	json_t *store JSON_CLEANUP = json_build("{s:{s:s},s:{s:s,s:[s],s:{}}}", "metadata", "name", "default", "spec", "driver", "etcd", "endpoints",
-		"10.0.0.9:2379", "tlsConfig");
+	json_t *store JSON_CLEANUP = json_build("{s:{s:s},s:{s:s,s:[s],s:{}}}", "metadata", "name", "default", "spec", "driver", "etcd",
+	                                        "endpoints", "10.0.0.9:2379", "tlsConfig");
 	struct pass *pass;
 
 	if (!fixed.authority)

@@ -60,7 +60,7 @@ static json_t *describe_certificate(struct pem_text text)
 	if (certificate_read(text, arena, &facts, &err) != 0)
 		return json_string_printf("<bad certificate: %s>", err.message);
 	result = json_build("{s:s,s:s,s:i}", "subject", facts.subject, "issuer", facts.issuer, "days",
-		(int)((facts.not_after - facts.not_before + 43200) / 86400));
+	                    (int)((facts.not_after - facts.not_before + 43200) / 86400));
 	put_flags(result, "keyUsage", facts.key_usage, usages, ARRAY_LENGTH(usages));
 	/* Upstream names clientAuth first. */
 	swapped = (facts.usages & CERTIFICATE_CODE_SIGNING) | ((facts.usages & CERTIFICATE_CLIENT_AUTH) ? 1u : 0u) |
@@ -108,7 +108,8 @@ static json_t *describe_text(const char *key, const char *text, size_t length)
 	if (length >= 27 && strncmp(text, "-----BEGIN CERTIFICATE-----", 27) == 0)
 		return describe_certificate(pem_text_bytes(text, length));
 	if (length > 11 && strncmp(text, "-----BEGIN ", 11) == 0)
-		return strstr(text, "PUBLIC KEY") ? json_string_printf("<public key; %.*s>", (int)strcspn(text, "\n"), text) : describe_key(text, length);
+		return strstr(text, "PUBLIC KEY") ? json_string_printf("<public key; %.*s>", (int)strcspn(text, "\n"), text)
+		                                  : describe_key(text, length);
 	if (string_has_suffix(key, ".conf") || string_has_suffix(key, ".svc"))
 		return describe_kubeconfig(text, length);
 	if (strcmp(key, "DB_PASSWORD") == 0)
@@ -161,7 +162,8 @@ void describe_object(json_t *object)
 			struct buffer decoded BUFFER_SECRET_CLEANUP = { 0 };
 			struct error err;
 
-			if (json_is_string(value) && base64_decode(json_string_value(value), json_string_length(value), &decoded, &err) == 0)
+			if (json_is_string(value) &&
+			    base64_decode(json_string_value(value), json_string_length(value), &decoded, &err) == 0)
 				json_object_set_new(data, key, describe_text(key, decoded.data, decoded.length));
 		}
 	mask(object);

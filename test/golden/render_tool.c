@@ -7,7 +7,8 @@
  *   render_tool [--profile native|upstream] [--cluster-ip ADDRESS] [--describe] [--changes] [--key-algorithm NAME] [--gateway]
  *   render_tool --parse        prints the input's documents, nothing else
  *
- * --changes leaves out what is live already. --describe replaces keys, certificates, kubeconfigs, checksums and times by descriptions; one key then serves for all certificates.
+ * --changes leaves out what is live already. --describe replaces keys, certificates, kubeconfigs, checksums and times by descriptions; one
+ * key then serves for all certificates.
  */
 #include <stdio.h>
 #include <string.h>
@@ -65,7 +66,8 @@ static const json_t *find(const struct world *world, const char *kind, const cha
 	size_t i;
 
 	json_array_foreach(world->documents, i, document)
-		if (string_equal(json_string_at(document, "kind"), kind) && (!name || string_equal(json_string_at(document, "metadata.name"), name)) &&
+		if (string_equal(json_string_at(document, "kind"), kind) &&
+		    (!name || string_equal(json_string_at(document, "metadata.name"), name)) &&
 		    (!namespace || string_equal(json_string_at(document, "metadata.namespace"), namespace)))
 			return document;
 	return NULL;
@@ -121,8 +123,8 @@ static int read_world(struct world *world, struct error *err)
 			return -1;
 	namespace = world->tenant.namespace;
 	json_array_foreach(world->documents, i, item)
-		if (string_equal(json_string_at(item, "kind"), "Secret") && string_equal(json_string_at(item, "metadata.namespace"), namespace) &&
-		    input->secret_count < MAXIMUM_DOCUMENTS)
+		if (string_equal(json_string_at(item, "kind"), "Secret") &&
+		    string_equal(json_string_at(item, "metadata.namespace"), namespace) && input->secret_count < MAXIMUM_DOCUMENTS)
 			world->secrets[input->secret_count++] = item;
 	input->tenant = &world->tenant;
 	input->options = &world->options;
@@ -133,8 +135,10 @@ static int read_world(struct world *world, struct error *err)
 	input->deployment = find(world, "Deployment", namespace, world->tenant.name);
 	input->ingress = find(world, "Ingress", namespace, world->tenant.name);
 	input->route = find(world, "TLSRoute", namespace, world->tenant.name);
-	input->kubeadm_config_map = find(world, "ConfigMap", namespace, names_object(world->arena, world->tenant.name, SUFFIX_KUBEADM_CONFIG));
-	input->egress_config_map = find(world, "ConfigMap", namespace, names_object(world->arena, world->tenant.name, SUFFIX_KONNECTIVITY_EGRESS));
+	input->kubeadm_config_map =
+		find(world, "ConfigMap", namespace, names_object(world->arena, world->tenant.name, SUFFIX_KUBEADM_CONFIG));
+	input->egress_config_map =
+		find(world, "ConfigMap", namespace, names_object(world->arena, world->tenant.name, SUFFIX_KONNECTIVITY_EGRESS));
 	input->now = clock_wall_seconds();
 	return 0;
 }
@@ -183,8 +187,9 @@ static void print_results(struct world *world, struct pass *pass, const struct e
 
 	json_put(tenant, "status", json_deep_copy(pass->status));
 	if (problem->class != ERROR_NONE)
-		json_put(tenant, "blocked", json_build("{s:s,s:s,s:s}", "step", pass->blocked.step, "reason", pass->blocked.reason, "message",
-			pass->blocked.message));
+		json_put(tenant, "blocked",
+		         json_build("{s:s,s:s,s:s}", "step", pass->blocked.step, "reason", pass->blocked.reason, "message",
+		                    pass->blocked.message));
 	print_document(world, tenant);
 	for (size_t i = 0; i < pass->object_count; i++) {
 		const struct desired_object *wanted = &pass->objects[i];
@@ -246,11 +251,16 @@ int main(int count, char **arguments)
 	world->arena = arena;
 	world->cluster_ip = "10.96.0.99";
 	world->key_algorithm = "ECDSA-P256";
-	world->options = (struct step_options){ .profile = PROFILE_NATIVE, .certificate_threshold = 24 * 3600,
-		.kine_image = "rancher/kine:v0.11.10-amd64", .generate_key = generate_key, .generate_key_context = world };
+	world->options = (struct step_options){ .profile = PROFILE_NATIVE,
+		                                .certificate_threshold = 24 * 3600,
+		                                .kine_image = "rancher/kine:v0.11.10-amd64",
+		                                .generate_key = generate_key,
+		                                .generate_key_context = world };
 	if (read_options(world, count, arguments) != 0) {
-		fprintf(stderr, "usage: %s [--profile native|upstream] [--cluster-ip ADDRESS] [--describe] [--changes] [--key-algorithm NAME] [--gateway]\n",
-			arguments[0]);
+		fprintf(stderr,
+		        "usage: %s [--profile native|upstream] [--cluster-ip ADDRESS] [--describe] [--changes] [--key-algorithm NAME] "
+		        "[--gateway]\n",
+		        arguments[0]);
 		return 2;
 	}
 	world->documents = read_input(&err);

@@ -26,9 +26,10 @@ static const char etcd_text[] =
 	"  driver: etcd\n"
 	"  endpoints: ['a:2379', 'b:2379']\n"
 	"  tlsConfig:\n"
-	"    certificateAuthority: {certificate: " REFERENCE("ca", "ca.crt") ", privateKey: " REFERENCE("ca", "ca.key") "}\n"
-	"    clientCertificate: {certificate: " REFERENCE("client", "tls.crt") ", privateKey: {content: a2V5}}\n"
-	"status: {ready: true}\n";
+	"    certificateAuthority: {certificate: " REFERENCE("ca", "ca.crt") ", privateKey: " REFERENCE(
+		"ca", "ca.key") "}\n"
+				"    clientCertificate: {certificate: " REFERENCE("client", "tls.crt") ", privateKey: {content: a2V5}}\n"
+												       "status: {ready: true}\n";
 
 static void an_etcd_store_is_read(void **state)
 {
@@ -86,11 +87,15 @@ static void the_rules_of_the_schema_hold(void **state)
 		{ "{driver: etcd, endpoints: []}", "spec" },
 		{ "{driver: MySQL, endpoints: ['a:1']}", "spec" },
 		{ "{driver: MySQL, endpoints: ['a:1'], basicAuth: {username: {content: YQ==}, password: {}}}", "spec.basicAuth.password" },
-		{ "{driver: MySQL, endpoints: ['a:1'], tlsConfig: {clientCertificate: {certificate: {}}}}", "spec.tlsConfig.clientCertificate.certificate" },
-		{ "{driver: NATS, endpoints: ['nats://a:1'], basicAuth: {username: {content: YQ==}, password: {content: YQ==}}}", "spec.endpoints" },
+		{ "{driver: MySQL, endpoints: ['a:1'], tlsConfig: {clientCertificate: {certificate: {}}}}",
+		  "spec.tlsConfig.clientCertificate.certificate" },
+		{ "{driver: NATS, endpoints: ['nats://a:1'], basicAuth: {username: {content: YQ==}, password: {content: YQ==}}}",
+		  "spec.endpoints" },
 		{ "{driver: NATS, endpoints: ['a'], basicAuth: {username: {content: YQ==}, password: {content: YQ==}}}", "spec.endpoints" },
-		{ "{driver: NATS, endpoints: ['a:1'], basicAuth: {username: {content: '*'}, password: {content: YQ==}}}", "spec.basicAuth.username" },
-		{ "{driver: NATS, endpoints: ['a:1'], basicAuth: {username: {content: YQ==}, password: {secretReference: {keyPath: x}}}}", "spec.basicAuth.password" },
+		{ "{driver: NATS, endpoints: ['a:1'], basicAuth: {username: {content: '*'}, password: {content: YQ==}}}",
+		  "spec.basicAuth.username" },
+		{ "{driver: NATS, endpoints: ['a:1'], basicAuth: {username: {content: YQ==}, password: {secretReference: {keyPath: x}}}}",
+		  "spec.basicAuth.password" },
 		{ "{driver: PostgreSQL, endpoints: ['a:1'], basicAuth: {username: {content: YQ==}, password: {content: YQ==}}}", NULL },
 	};
 

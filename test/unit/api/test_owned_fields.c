@@ -49,10 +49,12 @@ static void wanted_fields_are_looked_for_as_the_server_stores_them(void **state)
 		{ "{limits: {cpu: 1}}", "{limits: {cpu: '2'}}", false },
 		{ "{emptyDir: {sizeLimit: 1Gi}}", "{emptyDir: {sizeLimit: 1024Mi}}", true },
 		{ "{value: '1'}", "{value: 1}", false },
-		{ "{containers: [{name: b, image: x}]}", "{containers: [{name: a}, {name: b, image: x, terminationMessagePath: t}]}", true },
+		{ "{containers: [{name: b, image: x}]}", "{containers: [{name: a}, {name: b, image: x, terminationMessagePath: t}]}",
+		  true },
 		{ "{containers: [{name: b, image: x}]}", "{containers: [{name: a}, {name: b, image: y}]}", false },
 		{ "{containers: [{name: b}]}", "{containers: []}", false },
-		{ "{ports: [{port: 1, protocol: TCP}]}", "{ports: [{port: 1, protocol: UDP}, {port: 1, protocol: TCP, nodePort: 5}]}", true },
+		{ "{ports: [{port: 1, protocol: TCP}]}", "{ports: [{port: 1, protocol: UDP}, {port: 1, protocol: TCP, nodePort: 5}]}",
+		  true },
 		{ "{ports: [{containerPort: 1}]}", "{ports: [{containerPort: 1, protocol: TCP}]}", true },
 		{ "{volumeMounts: [{name: a, mountPath: /a, readOnly: false}]}", "{volumeMounts: [{name: a, mountPath: /a}]}", true },
 		{ "{automountServiceAccountToken: false}", "{}", false },
@@ -73,25 +75,25 @@ static void wanted_fields_are_looked_for_as_the_server_stores_them(void **state)
 	assert_false(owned_fields_match(NULL, NULL));
 }
 
-static const char live_text[] =
-	"metadata:\n"
-	"  name: a\n"
-	"  labels: {x: y, foreign: z}\n"
-	"  finalizers: [f]\n"
-	"  managedFields:\n"
-	"  - manager: kamaji\n"
-	"    operation: Apply\n"
-	"    fieldsV1:\n"
-	"      'f:metadata': {'f:labels': {'f:x': {}}, 'f:finalizers': {'v:\"f\"': {}}}\n"
-	"      'f:spec': {'f:containers': {'k:{\"name\":\"side\"}': {'.': {}, 'f:image': {}, 'f:name': {}}}, 'f:ports': {'k:{\"port\":1,\"protocol\":\"TCP\"}': {'f:port': {}}}}\n"
-	"  - manager: other\n"
-	"    operation: Apply\n"
-	"    fieldsV1: {'f:metadata': {'f:labels': {'f:foreign': {}}}}\n"
-	"  - manager: kamaji\n"
-	"    operation: Apply\n"
-	"    subresource: status\n"
-	"    fieldsV1: {'f:status': {'f:phase': {}}}\n"
-	"spec: {containers: [{name: side, image: i}], ports: [{port: 1, protocol: TCP}]}\n";
+static const char live_text[] = "metadata:\n"
+				"  name: a\n"
+				"  labels: {x: y, foreign: z}\n"
+				"  finalizers: [f]\n"
+				"  managedFields:\n"
+				"  - manager: kamaji\n"
+				"    operation: Apply\n"
+				"    fieldsV1:\n"
+				"      'f:metadata': {'f:labels': {'f:x': {}}, 'f:finalizers': {'v:\"f\"': {}}}\n"
+				"      'f:spec': {'f:containers': {'k:{\"name\":\"side\"}': {'.': {}, 'f:image': {}, 'f:name': {}}}, "
+                                "'f:ports': {'k:{\"port\":1,\"protocol\":\"TCP\"}': {'f:port': {}}}}\n"
+				"  - manager: other\n"
+				"    operation: Apply\n"
+				"    fieldsV1: {'f:metadata': {'f:labels': {'f:foreign': {}}}}\n"
+				"  - manager: kamaji\n"
+				"    operation: Apply\n"
+				"    subresource: status\n"
+				"    fieldsV1: {'f:status': {'f:phase': {}}}\n"
+				"spec: {containers: [{name: side, image: i}], ports: [{port: 1, protocol: TCP}]}\n";
 
 static void what_we_own_and_want_no_more_is_seen(void **state)
 {
@@ -99,7 +101,8 @@ static void what_we_own_and_want_no_more_is_seen(void **state)
 		const char *wanted;
 		bool stale;
 	} cases[] = {
-		{ "{metadata: {labels: {x: y}, finalizers: [f]}, spec: {containers: [{name: side, image: i}], ports: [{port: 1}]}}", false },
+		{ "{metadata: {labels: {x: y}, finalizers: [f]}, spec: {containers: [{name: side, image: i}], ports: [{port: 1}]}}",
+		  false },
 		{ "{metadata: {finalizers: [f]}, spec: {containers: [{name: side, image: i}], ports: [{port: 1}]}}", true },
 		{ "{metadata: {labels: {x: y}}, spec: {containers: [{name: side, image: i}], ports: [{port: 1}]}}", true },
 		{ "{metadata: {labels: {x: y}, finalizers: []}, spec: {containers: [{name: side, image: i}], ports: [{port: 1}]}}", true },
@@ -123,7 +126,8 @@ static void strange_field_sets_do_no_harm(void **state)
 	json_t *wanted JSON_CLEANUP = read_yaml("{spec: {a: 1, list: [1]}}");
 	json_t *live JSON_CLEANUP = read_yaml(
 		"{metadata: {managedFields: [1, {manager: kamaji, operation: Apply}, {manager: kamaji, operation: Apply, fieldsV1: [x]},"
-		" {manager: kamaji, operation: Apply, fieldsV1: {'f:spec': {'q:': {}, 'i:0': {}, 'f:a': {'f:b': {}}, 'f:list': {'k:{': {}}}}}]},"
+		" {manager: kamaji, operation: Apply, fieldsV1: {'f:spec': {'q:': {}, 'i:0': {}, 'f:a': {'f:b': {}}, 'f:list': {'k:{': "
+	        "{}}}}}]},"
 		" spec: {a: 1, list: [1]}}");
 
 	assert_true(owned_fields_stale(wanted, live, "kamaji"));

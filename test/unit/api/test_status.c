@@ -40,8 +40,10 @@ static void replacing_drops_what_is_gone(void **state)
 {
 	json_t *status JSON_CLEANUP = status_new(NULL);
 
-	assert_true(status_replace(status, "kubernetesResources.deployment", json_build("{s:i,s:s}", "readyReplicas", 1, "name", "a"), true, 0));
-	assert_false(status_replace(status, "kubernetesResources.deployment", json_build("{s:i,s:s}", "readyReplicas", 1, "name", "a"), true, 9));
+	assert_true(status_replace(status, "kubernetesResources.deployment", json_build("{s:i,s:s}", "readyReplicas", 1, "name", "a"), true,
+	                           0));
+	assert_false(status_replace(status, "kubernetesResources.deployment", json_build("{s:i,s:s}", "readyReplicas", 1, "name", "a"),
+	                            true, 9));
 	assert_true(status_replace(status, "kubernetesResources.deployment", json_build("{s:s}", "name", "a"), true, 60));
 	assert_null(json_at(status, "kubernetesResources.deployment.readyReplicas"));
 	assert_string_equal(json_string_at(status, "kubernetesResources.deployment.lastUpdate"), "1970-01-01T00:01:00Z");

@@ -54,8 +54,9 @@ static void an_empty_spec_gets_every_default(void **state)
 
 static void dual_stack_addresses_follow_the_webhook(void **state)
 {
-	struct tenant_control_plane tenant = parse("metadata: {name: a, namespace: n}\n"
-	                                           "spec: {networkProfile: {serviceCidrs: ['fd00:112::/112', 10.112.0.0/16, 10.112.0.0/16]}}\n");
+	struct tenant_control_plane tenant =
+		parse("metadata: {name: a, namespace: n}\n"
+	              "spec: {networkProfile: {serviceCidrs: ['fd00:112::/112', 10.112.0.0/16, 10.112.0.0/16]}}\n");
 
 	assert_int_equal(tenant.dns_service_ips.count, 3);
 	assert_string_equal(tenant.dns_service_ips.items[0], "fd00:112::10");
@@ -68,7 +69,8 @@ static void dual_stack_addresses_follow_the_webhook(void **state)
 
 static void the_last_byte_wraps_as_upstream_lets_it(void **state)
 {
-	struct tenant_control_plane tenant = parse("metadata: {name: a, namespace: n}\nspec: {networkProfile: {serviceCidr: 10.96.0.250/16}}\n");
+	struct tenant_control_plane tenant =
+		parse("metadata: {name: a, namespace: n}\nspec: {networkProfile: {serviceCidr: 10.96.0.250/16}}\n");
 
 	assert_string_equal(tenant.dns_service_ips.items[0], "10.96.0.4");
 }
@@ -98,7 +100,8 @@ static void endpoints_follow_the_most_outward_name(void **state)
 	struct endpoint endpoint = { "10.0.0.1", 6443 };
 
 	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
-		struct tenant_control_plane tenant = parse(arena_printf(arena, "metadata: {name: a, namespace: n}\nspec: %s\n", cases[i].spec));
+		struct tenant_control_plane tenant =
+			parse(arena_printf(arena, "metadata: {name: a, namespace: n}\nspec: %s\n", cases[i].spec));
 
 		assert_string_equal(tenant_kubeadm_endpoint(arena, &tenant, &endpoint), cases[i].wanted);
 	}
@@ -130,8 +133,12 @@ static void konnectivity_is_completed(void **state)
 
 static void wrong_types_are_named(void **state)
 {
-	static const char *const texts[] = { "[]", "metadata: 1", "metadata: {name: a, namespace: n}\nspec: {networkProfile: 3}",
-		"metadata: {name: a, namespace: n}\nspec: {controlPlane: {deployment: []}}", "metadata: {name: a}", "status: x" };
+	static const char *const texts[] = { "[]",
+		                             "metadata: 1",
+		                             "metadata: {name: a, namespace: n}\nspec: {networkProfile: 3}",
+		                             "metadata: {name: a, namespace: n}\nspec: {controlPlane: {deployment: []}}",
+		                             "metadata: {name: a}",
+		                             "status: x" };
 
 	for (size_t i = 0; i < ARRAY_LENGTH(texts); i++) {
 		json_t *object JSON_CLEANUP = read_yaml(texts[i]);

@@ -12,7 +12,8 @@
 
 static json_t *tenant_with(struct arena *arena, const char *version, const char *spec)
 {
-	const char *text = arena_printf(arena, "metadata: {name: a, namespace: n}\nspec:\n  kubernetes: {version: '%s', kubelet: {}}\n%s", version, spec);
+	const char *text = arena_printf(arena, "metadata: {name: a, namespace: n}\nspec:\n  kubernetes: {version: '%s', kubelet: {}}\n%s",
+	                                version, spec);
 	struct error err = { 0 };
 	json_t *value = yaml_parse(text, strlen(text), &err);
 
@@ -49,18 +50,22 @@ static void bad_input_names_field_and_remedy(void **state)
 		{ "v1.36.0", "  networkProfile: {podCidr: 10.96.0.0/12}\n", "spec.networkProfile.podCidrs" },
 		{ "v1.36.0", "  networkProfile: {certSANs: ['*.a.example', 192.0.2.1, x]}\n", NULL },
 		{ "v1.36.0", "  networkProfile: {certSANs: ['a_b']}\n", "spec.networkProfile.certSANs", true },
-		{ "v1.36.0", "  controlPlane: {service: {serviceType: NodePort}}\n  networkProfile: {port: 30443}\n", "spec.networkProfile.address" },
-		{ "v1.36.0", "  controlPlane: {service: {serviceType: NodePort}}\n  networkProfile: {address: 192.0.2.1}\n", "spec.networkProfile.port", false, true },
+		{ "v1.36.0", "  controlPlane: {service: {serviceType: NodePort}}\n  networkProfile: {port: 30443}\n",
+		  "spec.networkProfile.address" },
+		{ "v1.36.0", "  controlPlane: {service: {serviceType: NodePort}}\n  networkProfile: {address: 192.0.2.1}\n",
+		  "spec.networkProfile.port", false, true },
 		{ "v1.36.0", "  controlPlane: {ingress: {}}\n", "spec.controlPlane.ingress.hostname" },
 		{ "v1.36.0", "  controlPlane: {ingress: {hostname: a.b}, gateway: {hostname: a.b}}\n", "spec.controlPlane", true },
 		{ "v1.36.0", "  controlPlane: {deployment: {replicas: -1}}\n", "spec.controlPlane.deployment.replicas", true },
 		{ "v1.36.0", "  controlPlane: {deployment: {strategy: {type: Foo}}}\n", "spec.controlPlane.deployment.strategy.type" },
 		{ "v1.36.0", "  controlPlane: {deployment: {podAdditionalMetadata: {labels: {kamaji.clastix.io/name: x}}}}\n",
 		  "spec.controlPlane.deployment.podAdditionalMetadata.labels" },
-		{ "v1.36.0", "  controlPlane: {deployment: {additionalContainers: [{name: c}]}}\n", "spec.controlPlane.deployment.additionalContainers" },
+		{ "v1.36.0", "  controlPlane: {deployment: {additionalContainers: [{name: c}]}}\n",
+		  "spec.controlPlane.deployment.additionalContainers" },
 		{ "v1.36.0", "  controlPlane: {deployment: {additionalContainers: [{name: kine}]}}\n", NULL },
 		{ "v1.36.0", "  dataStoreSchema: 'a-b;drop'\n", "spec.dataStoreSchema" },
-		{ "v1.36.0", "  dataStoreOverrides: [{resource: /events, dataStore: a}, {resource: /events, dataStore: b}]\n", "spec.dataStoreOverrides", true },
+		{ "v1.36.0", "  dataStoreOverrides: [{resource: /events, dataStore: a}, {resource: /events, dataStore: b}]\n",
+		  "spec.dataStoreOverrides", true },
 		{ "v1.36.0", "  addons: {konnectivity: {server: {port: 70000}}}\n", "spec.addons.konnectivity.server.port" },
 		{ "v1.36.0", "  addons: {konnectivity: {server: {port: 6443}}}\n", "spec.addons.konnectivity.server.port" },
 	};

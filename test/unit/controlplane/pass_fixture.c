@@ -69,14 +69,24 @@ void fixture_open(struct fixture *fixture, const char *spec)
 
 	memset(fixture, 0, sizeof(*fixture));
 	fixture->arena = arena_new();
-	object = read_yaml(fixture->arena, arena_printf(fixture->arena, "apiVersion: kamaji.clastix.io/v1alpha1\nkind: TenantControlPlane\n"
-		"metadata: {name: t, namespace: n, uid: uid-1, generation: 3}\nspec:\n  kubernetes: {version: v1.36.0}\n%s", spec));
+	object = read_yaml(
+		fixture->arena,
+		arena_printf(fixture->arena,
+	                     "apiVersion: kamaji.clastix.io/v1alpha1\nkind: TenantControlPlane\n"
+	                     "metadata: {name: t, namespace: n, uid: uid-1, generation: 3}\nspec:\n  kubernetes: {version: v1.36.0}\n%s",
+	                     spec));
 	assert_int_equal(tenant_parse(fixture->arena, object, "default", &fixture->tenant, &err), 0);
 	assert_int_equal(data_store_parse(fixture->arena, read_yaml(fixture->arena, store_text), &fixture->store, &err), 0);
-	fixture->options = (struct step_options){ .profile = PROFILE_NATIVE, .certificate_threshold = 24 * 3600, .kine_image = "kine:1",
-		.generate_key = generate_key, .generate_key_context = fixture };
-	fixture->input = (struct step_input){ .tenant = &fixture->tenant, .options = &fixture->options, .data_store.store = &fixture->store,
-		.secrets = fixture->secrets, .now = clock_wall_seconds() };
+	fixture->options = (struct step_options){ .profile = PROFILE_NATIVE,
+		                                  .certificate_threshold = 24 * 3600,
+		                                  .kine_image = "kine:1",
+		                                  .generate_key = generate_key,
+		                                  .generate_key_context = fixture };
+	fixture->input = (struct step_input){ .tenant = &fixture->tenant,
+		                              .options = &fixture->options,
+		                              .data_store.store = &fixture->store,
+		                              .secrets = fixture->secrets,
+		                              .now = clock_wall_seconds() };
 	make_authority(fixture);
 }
 
@@ -128,7 +138,8 @@ size_t fixture_changes(const struct fixture *fixture)
 	size_t count = 0;
 
 	for (size_t i = 0; i < fixture->pass->object_count; i++)
-		if (!fixture->pass->objects[i].object || !owned_fields_settled(fixture->pass->objects[i].object, fixture->pass->objects[i].live, "kamaji"))
+		if (!fixture->pass->objects[i].object ||
+		    !owned_fields_settled(fixture->pass->objects[i].object, fixture->pass->objects[i].live, "kamaji"))
 			count++;
 	return count;
 }

@@ -86,13 +86,16 @@ static void native_starts_fast_and_stops_softly(void **state)
 
 		assert_int_equal(json_integer_or(one, "startupProbe.periodSeconds", 0), 1);
 		assert_int_equal(json_integer_or(one, "startupProbe.failureThreshold", 0), 300);
-		assert_true(json_integer_or(one, "livenessProbe.failureThreshold", 0) * json_integer_or(one, "livenessProbe.periodSeconds", 0) >= 60);
+		assert_true(json_integer_or(one, "livenessProbe.failureThreshold", 0) *
+		                    json_integer_or(one, "livenessProbe.periodSeconds", 0) >=
+		            60);
 		assert_string_equal(json_string_at(one, "imagePullPolicy"), "IfNotPresent");
 		assert_false(json_boolean_or(one, "securityContext.allowPrivilegeEscalation", true));
 	}
 	assert_true(has_argument(deployment, "kube-apiserver", "--shutdown-delay-duration=5s"));
 	assert_false(json_boolean_or(deployment, "spec.template.spec.automountServiceAccountToken", true));
-	assert_string_equal(json_string_value(json_object_get(json_at(deployment, "metadata.annotations"), ANNOTATION_TEMPLATE_PROFILE)), "native");
+	assert_string_equal(json_string_value(json_object_get(json_at(deployment, "metadata.annotations"), ANNOTATION_TEMPLATE_PROFILE)),
+	                    "native");
 	assert_null(json_object_get(json_at(deployment, "spec.template.metadata.annotations"), ANNOTATION_TEMPLATE_PROFILE));
 }
 
@@ -148,7 +151,8 @@ static void foreign_flags_stay_and_removed_ones_go(void **state)
 	json_array_append_new(arguments, json_string("--somebody=else"));
 	assert_int_equal(fixture_run(&fixture, &err), 0);
 	assert_true(has_argument(fixture_object(&fixture, OBJECT_DEPLOYMENT, "t"), "kube-apiserver", "--somebody=else"));
-	assert_int_equal(json_array_size(json_object_get(container(fixture_object(&fixture, OBJECT_DEPLOYMENT, "t"), "kube-apiserver"), "args")),
+	assert_int_equal(
+		json_array_size(json_object_get(container(fixture_object(&fixture, OBJECT_DEPLOYMENT, "t"), "kube-apiserver"), "args")),
 		json_array_size(arguments));
 	/* The user takes the flag away: what was theirs goes, with the digest that told it from foreign ones. */
 	json_object_del(fixture.tenant.deployment, "extraArgs");
@@ -187,8 +191,10 @@ static void the_selector_label_is_kept(void **state)
 	assert_int_equal(err.class, ERROR_INVALID);
 	fixture.tenant.status = fixture.tenant.spec; /* a tenant that is there already is served as well as can be */
 	assert_int_equal(fixture_run(&fixture, &err), 0);
-	assert_string_equal(json_string_value(json_object_get(json_at(fixture_object(&fixture, OBJECT_DEPLOYMENT, "t"),
-		"spec.template.metadata.labels"), LABEL_NAME)), "t");
+	assert_string_equal(
+		json_string_value(json_object_get(
+			json_at(fixture_object(&fixture, OBJECT_DEPLOYMENT, "t"), "spec.template.metadata.labels"), LABEL_NAME)),
+		"t");
 }
 
 static void phases_follow_the_deployment(void **state)
@@ -210,9 +216,10 @@ static void phases_follow_the_deployment(void **state)
 
 	render("");
 	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
-		json_t *live JSON_CLEANUP = json_build("{s:{s:i},s:{s:i},s:{s:i,s:i,s:i,s:i,s:i}}", "metadata", "generation", 1, "spec", "replicas",
-			cases[i].replicas, "status", "observedGeneration", cases[i].observed, "readyReplicas", cases[i].ready, "updatedReplicas",
-			cases[i].updated, "replicas", cases[i].total, "unavailableReplicas", cases[i].unavailable);
+		json_t *live JSON_CLEANUP = json_build("{s:{s:i},s:{s:i},s:{s:i,s:i,s:i,s:i,s:i}}", "metadata", "generation", 1, "spec",
+		                                       "replicas", cases[i].replicas, "status", "observedGeneration", cases[i].observed,
+		                                       "readyReplicas", cases[i].ready, "updatedReplicas", cases[i].updated, "replicas",
+		                                       cases[i].total, "unavailableReplicas", cases[i].unavailable);
 		struct error err;
 
 		fixture.tenant.replicas = cases[i].replicas;

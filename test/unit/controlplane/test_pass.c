@@ -53,23 +53,24 @@ static void one_pass_makes_everything_and_the_next_changes_nothing(void **state)
 static void kubeconfigs_and_certificates_follow_a_rotated_authority(void **state)
 {
 	static const char *const follow[] = { "t-api-server-certificate", "t-api-server-kubelet-client-certificate", "t-admin-kubeconfig",
-		"t-controller-manager-kubeconfig", "t-scheduler-kubeconfig" };
+		                              "t-controller-manager-kubeconfig", "t-scheduler-kubeconfig" };
 	static const char *const stay[] = { "t-front-proxy-ca-certificate", "t-front-proxy-client-certificate", "t-sa-certificate",
-		"t-datastore-certificate", "t-datastore-config" };
+		                            "t-datastore-certificate", "t-datastore-config" };
 
 	start("");
 	fixture_settle(&fixture);
 	json_put(fixture_secret(&fixture, "t-ca"), "metadata.annotations",
-		json_build("{s:s,s:s}", ANNOTATION_CHECKSUM, "0", ANNOTATION_ROTATE, ""));
+	         json_build("{s:s,s:s}", ANNOTATION_CHECKSUM, "0", ANNOTATION_ROTATE, ""));
 	run_again();
 	for (size_t i = 0; i < ARRAY_LENGTH(follow); i++)
 		assert_false(json_equal(json_object_get(fixture_object(&fixture, OBJECT_SECRET, follow[i]), "data"),
-			json_object_get(fixture_secret(&fixture, follow[i]), "data")));
+		                        json_object_get(fixture_secret(&fixture, follow[i]), "data")));
 	for (size_t i = 0; i < ARRAY_LENGTH(stay); i++)
 		assert_true(json_equal(json_object_get(fixture_object(&fixture, OBJECT_SECRET, stay[i]), "data"),
-			json_object_get(fixture_secret(&fixture, stay[i]), "data")));
+		                       json_object_get(fixture_secret(&fixture, stay[i]), "data")));
 	assert_int_not_equal(strlen(json_string_value(json_object_get(
-		json_at(fixture_object(&fixture, OBJECT_SECRET, "t-ca"), "metadata.annotations"), ANNOTATION_ROTATE))), 0);
+				     json_at(fixture_object(&fixture, OBJECT_SECRET, "t-ca"), "metadata.annotations"), ANNOTATION_ROTATE))),
+	                     0);
 	assert_true(fixture.pass->admin_kubeconfig_changed);
 }
 
@@ -77,12 +78,14 @@ static void the_rotation_mark_stays_ours(void **state)
 {
 	start("");
 	fixture_settle(&fixture);
-	json_object_set_new(json_at(fixture_secret(&fixture, "t-sa-certificate"), "metadata.annotations"), ANNOTATION_ROTATE, json_string(""));
+	json_object_set_new(json_at(fixture_secret(&fixture, "t-sa-certificate"), "metadata.annotations"), ANNOTATION_ROTATE,
+	                    json_string(""));
 	run_again();
 	fixture_settle(&fixture);
 	run_again();
 	assert_int_equal(fixture_changes(&fixture), 0);
-	assert_non_null(json_object_get(json_at(fixture_object(&fixture, OBJECT_SECRET, "t-sa-certificate"), "metadata.annotations"), ANNOTATION_ROTATE));
+	assert_non_null(json_object_get(json_at(fixture_object(&fixture, OBJECT_SECRET, "t-sa-certificate"), "metadata.annotations"),
+	                                ANNOTATION_ROTATE));
 }
 
 static void an_edited_kubeconfig_is_made_anew(void **state)
@@ -92,8 +95,9 @@ static void an_edited_kubeconfig_is_made_anew(void **state)
 	json_put_string(json_object_get(fixture_secret(&fixture, "t-admin-kubeconfig"), "data"), "extra", "eA==");
 	run_again();
 	assert_int_equal(fixture_changes(&fixture), 1);
-	assert_string_not_equal(json_string_value(json_object_get(
-		json_object_get(fixture_object(&fixture, OBJECT_SECRET, "t-admin-kubeconfig"), "data"), "admin.conf")),
+	assert_string_not_equal(
+		json_string_value(json_object_get(json_object_get(fixture_object(&fixture, OBJECT_SECRET, "t-admin-kubeconfig"), "data"),
+	                                          "admin.conf")),
 		data_of("t-admin-kubeconfig", "admin.conf"));
 }
 
@@ -109,9 +113,9 @@ static void a_deleted_secret_comes_back_and_rolls_the_pods(void **state)
 	assert_int_equal(fixture_changes(&fixture), 2);
 	after = json_at(fixture_object(&fixture, OBJECT_DEPLOYMENT, "t"), "spec.template.metadata.labels");
 	assert_string_not_equal(json_string_value(json_object_get(before, LABEL_HASH_PREFIX "api-server-certificate")),
-		json_string_value(json_object_get(after, LABEL_HASH_PREFIX "api-server-certificate")));
+	                        json_string_value(json_object_get(after, LABEL_HASH_PREFIX "api-server-certificate")));
 	assert_string_equal(json_string_value(json_object_get(before, LABEL_HASH_PREFIX "ca")),
-		json_string_value(json_object_get(after, LABEL_HASH_PREFIX "ca")));
+	                    json_string_value(json_object_get(after, LABEL_HASH_PREFIX "ca")));
 }
 
 static void the_password_survives_unless_the_secret_was_edited(void **state)
@@ -125,7 +129,8 @@ static void the_password_survives_unless_the_secret_was_edited(void **state)
 	assert_string_equal(json_string_at(fixture_object(&fixture, OBJECT_SECRET, "t-datastore-config"), "data.DB_PASSWORD"), password);
 	json_put_string(json_object_get(fixture_secret(&fixture, "t-datastore-config"), "data"), KEY_DB_USER, "eA==");
 	run_again();
-	assert_string_not_equal(json_string_at(fixture_object(&fixture, OBJECT_SECRET, "t-datastore-config"), "data.DB_PASSWORD"), password);
+	assert_string_not_equal(json_string_at(fixture_object(&fixture, OBJECT_SECRET, "t-datastore-config"), "data.DB_PASSWORD"),
+	                        password);
 }
 
 static int64_t later_micros;
