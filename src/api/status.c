@@ -129,15 +129,27 @@ const json_t *status_condition(const json_t *status, const char *type)
 	return NULL;
 }
 
-/* Cuts at a character boundary, so that the text stays UTF-8. */
-static char *cut_text(const char *text, size_t limit)
+/*
+ * At most `limit` bytes, cut at a character boundary. Messages may carry bytes from outside, or end in half a character because an
+ * error was cut: what is no UTF-8 loses its bytes above ASCII.
+ */
+static char *clean_text(const char *text, size_t limit)
 {
 	size_t length = strlen(text);
+	char *result;
+	json_t *valid;
 
 	if (length > limit)
 		for (length = limit; length > 0 && ((unsigned char)text[length] & 0xc0) == 0x80;)
 			length--;
-	return string_ndup(text, length);
+	result = string_ndup(text, length);
+	valid = json_stringn(result, length);
+	if (!valid)
+		for (size_t i = 0; i < length; i++)
+			if ((unsigned char)result[i] >= 0x80)
+				result[i] = '?';
+	json_decref(valid);
+	return result;
 }
 
 void status_set_condition(json_t *status, const char *type, const char *value, const char *reason, const char *message, int64_t generation,
@@ -145,7 +157,7 @@ void status_set_condition(json_t *status, const char *type, const char *value, c
 {
 	enum { MESSAGE_LIMIT = 1024 };
 	json_t *condition = (json_t *)status_condition(status, type);
-	char *short_message FREE_CLEANUP = cut_text(message ? message : "", MESSAGE_LIMIT);
+	char *short_message FREE_CLEANUP = clean_text(message ? message : "", MESSAGE_LIMIT);
 	char time_text[32];
 
 	if (!condition) {
