@@ -3,12 +3,15 @@
 #include <string.h>
 
 #include "base/base64.h"
+#include "base/clock.h"
 #include "base/secret.h"
 #include "io/file.h"
 #include "local/cluster_explain.h"
+#include "local/cluster_pods.h"
 #include "local/datastore_auth.h"
 #include "local/local_pki.h"
 #include "local/manifest.h"
+#include "local/node_control.h"
 #include "local/tenant_kubeconfig.h"
 #include "local/up_internal.h"
 #include "pki/pem.h"
@@ -103,8 +106,21 @@ static int install_operator(struct up *up, const char *folder, struct error *err
 	if (cluster_wait(&up->tool, NULL, "crd/datastores.kamaji.clastix.io", "condition=Established", err) < 0 ||
 	    install_datastore(up, folder, err) < 0)
 		return error_wrap(err, "DataStore");
-	if (cluster_wait(&up->tool, OPERATOR_NAMESPACE, OPERATOR_DEPLOYMENT, "condition=Available", err) < 0) {
-		cluster_explain_pods(&up->tool, OPERATOR_NAMESPACE, NULL, &up->result->reasons);
+	if (cluster_wait(&up->tool, OPERATOR_NAMESPACE, OPERATOR_DEPLOYMENT, "condition=Available", err) == 0 &&
+	    cluster_wait_pods(&up->tool, OPERATOR_NAMESPACE, NULL, up->started_seconds, err) == 0)
+		return 0;
+	cluster_explain_pods(&up->tool, OPERATOR_NAMESPACE, NULL, &up->result->reasons);
+	return -1;
+}
+
+/* What the node began to start long before; asked last, when it is up as a rule. */
+static int wait_system_pods(struct up *up, struct error *err)
+{
+	static const char *const namespaces[] = {"kube-system", "local-path-storage"};
+	for (size_t i = 0; i < ARRAY_LENGTH(namespaces); i++) {
+		if (cluster_wait_pods(&up->tool, namespaces[i], NULL, up->started_seconds, err) == 0)
+			continue;
+		cluster_explain_pods(&up->tool, namespaces[i], NULL, &up->result->reasons);
 		return -1;
 	}
 	return 0;
@@ -119,6 +135,16 @@ static int wait_node(struct up *up, struct error *err)
 	return cluster_wait(&up->tool, NULL, object, "condition=Ready", err);
 }
 
+/* When the node began, in whole seconds: what its containers' start times are compared with. */
+static int read_start_time(struct up *up, struct error *err)
+{
+	JSON_CLEANUP json_t *status = node_control_status(up->node_directory, err);
+	if (!status)
+		return -1;
+	up->started_seconds = clock_wall_seconds() - json_integer_or(status, "uptimeSeconds", 0) - 1;
+	return 0;
+}
+
 int up_install(struct up *up, struct error *err)
 {
 	struct progress *progress = up->options->progress;
@@ -127,6 +153,8 @@ int up_install(struct up *up, struct error *err)
 		return -1;
 	unsigned phase = progress_begin(progress, "API server");
 	if (up_wait_process(up, "kube-apiserver", err) < 0)
+		return -1;
+	if (read_start_time(up, err) < 0)
 		return -1;
 	progress_end(progress, phase, up->tool.kubeconfig);
 	phase = progress_begin(progress, "tenants' store");
@@ -140,12 +168,27 @@ int up_install(struct up *up, struct error *err)
 	if (up_images_wait(up, true, err) < 0 || add_ons(up, folder, err) < 0 || wait_node(up, err) < 0)
 		return -1;
 	progress_end(progress, phase, "cluster DNS, StorageClass, LoadBalancer addresses");
-	if (up->options->without_operator)
-		return 0;
-	phase = progress_begin(progress, "operator");
-	if (install_operator(up, folder, err) < 0)
+	if (!up->options->without_operator) {
+		phase = progress_begin(progress, "operator");
+		if (install_operator(up, folder, err) < 0)
+			return -1;
+		progress_end(progress, phase, "available");
+	}
+	phase = progress_begin(progress, "system pods");
+	if (wait_system_pods(up, err) < 0)
 		return -1;
-	progress_end(progress, phase, "available");
+	progress_end(progress, phase, "ready");
+	return 0;
+}
+
+/* The answer of the tenant's own API server, by the way that people will use. */
+static int wait_tenant_answer(struct up *up, struct error *err)
+{
+	const struct cluster_tool tool = {
+		.kubectl = up->tool.kubectl, .kubeconfig = up->result->sample_kubeconfig, .cancel = up->options->cancel};
+	while (cluster_run(&tool, NULL, err, "get", "--raw=/readyz", "--request-timeout=3s", NULL) < 0)
+		if (cancel_sleep(up->options->cancel, CLUSTER_PODS_POLL_MS, err) < 0)
+			return error_wrap(err, "wait for the tenant's API server to answer");
 	return 0;
 }
 
@@ -158,13 +201,15 @@ int up_sample_tenant(struct up *up, struct error *err)
 	    cluster_apply(&up->tool, documents.data, err) < 0 || up_images_wait(up, false, err) < 0)
 		return error_wrap(err, "sample tenant");
 	if (cluster_wait(&up->tool, SAMPLE_NAMESPACE, "tenantcontrolplane/" SAMPLE_NAME, "jsonpath={.status.kubernetesResources.version.status}=Ready",
-			 err) < 0) {
+			 err) < 0 ||
+	    cluster_wait_pods(&up->tool, SAMPLE_NAMESPACE, "kamaji.clastix.io/name=" SAMPLE_NAME, up->started_seconds, err) < 0) {
 		cluster_explain_pods(&up->tool, SAMPLE_NAMESPACE, "kamaji.clastix.io/name=" SAMPLE_NAME, &up->result->reasons);
 		cluster_explain_pods(&up->tool, OPERATOR_NAMESPACE, NULL, &up->result->reasons);
 		return error_wrap(err, "sample tenant");
 	}
 	BUFFER_SECRET_CLEANUP struct buffer text = {0};
-	if (tenant_kubeconfig_read(&up->tool, &up->environment, SAMPLE_NAMESPACE "/" SAMPLE_NAME, &text, &up->result->sample_kubeconfig, err) < 0)
+	if (tenant_kubeconfig_read(&up->tool, &up->environment, SAMPLE_NAMESPACE "/" SAMPLE_NAME, &text, &up->result->sample_kubeconfig, err) < 0 ||
+	    wait_tenant_answer(up, err) < 0)
 		return error_wrap(err, "sample tenant");
 	progress_end(up->options->progress, phase, SAMPLE_NAMESPACE "/" SAMPLE_NAME " is Ready");
 	return 0;

@@ -34,6 +34,7 @@ struct up {
 	char *pki, *node_directory, *cni_folder;
 	struct string_list proxy_environment;
 	struct cluster_tool tool;
+	int64_t started_seconds; /* when the node began */
 	struct up_images images;
 };
 
