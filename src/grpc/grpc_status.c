@@ -89,3 +89,39 @@ int grpc_status_check(const struct http_headers *trailers, struct error *err)
 	(void)snprintf(err->reason, sizeof(err->reason), "%s", grpc_status_name((int)code));
 	return -1;
 }
+
+void grpc_message_encode(const char *text, struct buffer *out)
+{
+	for (; *text; text++)
+		if (*text >= 0x20 && *text <= 0x7e && *text != '%')
+			(void)buffer_append_char(out, *text);
+		else
+			(void)buffer_printf(out, "%%%02X", (unsigned char)*text);
+}
+
+bool grpc_timeout_parse(const char *text, uint64_t *milliseconds)
+{
+	static const struct {
+		char unit;
+		uint64_t nanoseconds;
+	} units[] = {
+		{ 'H', 3600ull * 1000 * 1000 * 1000 }, { 'M', 60ull * 1000 * 1000 * 1000 }, { 'S', 1000ull * 1000 * 1000 },
+		{ 'm', 1000 * 1000 }, { 'u', 1000 }, { 'n', 1 },
+	};
+	const uint64_t million = 1000 * 1000;
+	uint64_t number = 0;
+	size_t digits = strspn(text, "0123456789");
+
+	if (digits == 0 || digits > 8 || text[digits] == '\0' || text[digits + 1] != '\0')
+		return false;
+	for (size_t i = 0; i < digits; i++)
+		number = number * 10 + (uint64_t)(text[i] - '0');
+	for (size_t i = 0; i < ARRAY_LENGTH(units); i++) {
+		if (units[i].unit != text[digits])
+			continue;
+		*milliseconds = units[i].nanoseconds >= million ? number * (units[i].nanoseconds / million)
+								: (number * units[i].nanoseconds + million - 1) / million;
+		return true;
+	}
+	return false;
+}

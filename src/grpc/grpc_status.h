@@ -2,6 +2,10 @@
 /* gRPC status codes (grpc.io/docs/guides/status-codes) and what they mean for us. */
 #pragma once
 
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
 #include "base/error.h"
 #include "net/http_message.h"
 
@@ -39,3 +43,7 @@ enum error_class grpc_status_class(int status);
 int grpc_status_check(const struct http_headers *trailers, struct error *err);
 /* Appends the percent-decoded grpc-message; wrong escapes are kept as they are. */
 void grpc_message_decode(const char *text, struct buffer *out);
+/* Appends the text percent-encoded for grpc-message: what is outside 0x20-0x7E, and '%'. */
+void grpc_message_encode(const char *text, struct buffer *out);
+/* "100m" and the like: at most eight digits and one of H M S m u n. Milliseconds, rounded up; false for anything else. */
+bool grpc_timeout_parse(const char *text, uint64_t *milliseconds);

@@ -241,6 +241,11 @@ void loop_timer_arm(struct loop_timer *timer, uint64_t milliseconds)
 		abort();
 }
 
+void loop_timer_soon(struct loop_timer *timer)
+{
+	event_active(timer->event, EV_TIMEOUT, 1);
+}
+
 void loop_timer_disarm(struct loop_timer *timer)
 {
 	(void)event_del(timer->event);

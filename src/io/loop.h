@@ -30,6 +30,7 @@ void loop_call(struct loop *loop, loop_function function, void *argument);
 /* The functions below: on the loop's thread only. */
 struct loop_timer *loop_timer_new(struct loop *loop, loop_function function, void *argument); /* not armed */
 void loop_timer_arm(struct loop_timer *timer, uint64_t milliseconds);                         /* one shot; again moves it */
+void loop_timer_soon(struct loop_timer *timer); /* after the callbacks that are ready now, before the loop waits again */
 void loop_timer_disarm(struct loop_timer *timer);
 void loop_timer_free(struct loop_timer *timer);
 

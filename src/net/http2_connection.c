@@ -8,7 +8,7 @@
 #include "base/strings.h"
 #include "net/http2_internal.h"
 
-static void pump(struct http2_connection *connection);
+static void pump(struct http2_connection *connection, bool readable);
 
 /* The first cause counts. */
 static void end_with(struct http2_connection *connection, const struct error *err)
@@ -16,8 +16,17 @@ static void end_with(struct http2_connection *connection, const struct error *er
 	if (connection->ended)
 		return;
 	connection->ended = true;
-	if (err != NULL)
-		connection->error = *err;
+	if (err == NULL || err->class == ERROR_NONE)
+		return;
+	connection->error = malloc(sizeof(*err));
+	if (connection->error == NULL)
+		abort();
+	*connection->error = *err;
+}
+
+static const char *diagnosis(const struct http2_connection *connection)
+{
+	return connection->diagnosis != NULL ? connection->diagnosis : "";
 }
 
 static uint64_t next_due(const struct http2_connection *connection)
@@ -56,6 +65,14 @@ void http2_connection_kick(struct http2_connection *connection)
 		return;
 	connection->kicked = true;
 	connection->armed_ms = 0;
+	loop_timer_soon(connection->timer);
+}
+
+/* Others have their turn first. */
+static void kick_later(struct http2_connection *connection)
+{
+	connection->kicked = true;
+	connection->armed_ms = 0;
 	loop_timer_arm(connection->timer, 0);
 }
 
@@ -87,12 +104,12 @@ static void on_timer(void *argument)
 	connection->armed_ms = UINT64_MAX;
 	if (!connection->ended)
 		keep_alive(connection);
-	pump(connection);
+	pump(connection, connection->unread);
 }
 
 static void on_ready(int descriptor, unsigned events, void *argument)
 {
-	pump(argument);
+	pump(argument, (events & LOOP_READ) != 0 || ((struct http2_connection *)argument)->unread);
 }
 
 struct http2_connection *http2_connection_new(const struct http2_options *options, struct transport *transport,
@@ -105,6 +122,8 @@ struct http2_connection *http2_connection_new(const struct http2_options *option
 	connection->options = *options;
 	if (connection->options.maximum_streams == 0)
 		connection->options.maximum_streams = HTTP2_MAXIMUM_STREAMS;
+	if (connection->options.maximum_header == 0)
+		connection->options.maximum_header = HTTP_MAXIMUM_HEADER_BYTES;
 	connection->peer = string_dup(options->peer);
 	connection->events = events;
 	connection->argument = argument;
@@ -114,6 +133,7 @@ struct http2_connection *http2_connection_new(const struct http2_options *option
 	connection->timer = loop_timer_new(options->loop, on_timer, connection);
 	connection->watch = loop_watch_new(options->loop, transport_descriptor(transport), on_ready, connection);
 	loop_watch_set(connection->watch, LOOP_READ);
+	connection->unread = true; /* perhaps taken from the socket together with the end of the handshake */
 	http2_connection_kick(connection);
 	return connection;
 }
@@ -135,7 +155,10 @@ void http2_connection_free(struct http2_connection *connection)
 	loop_timer_free(connection->timer);
 	transport_free(connection->transport);
 	buffer_free_secret(&connection->output);
-	free(connection->queue);
+	if (connection->queue_on_heap)
+		free(connection->queue);
+	free(connection->error);
+	free(connection->diagnosis);
 	free(connection->peer);
 	free(connection);
 }
@@ -143,9 +166,15 @@ void http2_connection_free(struct http2_connection *connection)
 void http2_connection_drain(struct http2_connection *connection)
 {
 	connection->draining = true;
-	if (connection->stream_count == 0 && !connection->terminated && !connection->ended) {
+	if (connection->ended || connection->terminated) {
+		/* nothing left to say */
+	} else if (connection->stream_count == 0) {
 		connection->terminated = true;
 		(void)nghttp2_session_terminate_session(connection->session, NGHTTP2_NO_ERROR);
+	} else if (connection->options.server && !connection->notice_sent) {
+		connection->notice_sent = true;
+		(void)nghttp2_submit_shutdown_notice(connection->session);
+		(void)nghttp2_submit_ping(connection->session, NGHTTP2_FLAG_NONE, NULL);
 	}
 	http2_connection_kick(connection);
 }
@@ -172,6 +201,11 @@ bool http2_connection_is_leaving(const struct http2_connection *connection)
 unsigned http2_connection_streams(const struct http2_connection *connection)
 {
 	return connection->stream_count;
+}
+
+size_t http2_connection_queued(const struct http2_connection *connection)
+{
+	return connection->queued;
 }
 
 static void dispatch_data(struct http2_connection *connection, struct http2_stream *stream, const struct http2_event *event)
@@ -202,7 +236,7 @@ static void dispatch_close(struct http2_connection *connection, struct http2_str
 		error_set(&err, ERROR_TRANSIENT, "%s is going away and did not take the request", connection->peer);
 	else
 		error_set(&err, ERROR_TRANSIENT, "malformed answer of %s: %s%s%s", connection->peer, nghttp2_http2_strerror(code),
-		          connection->diagnosis[0] ? ": " : "", connection->diagnosis);
+		          connection->diagnosis ? ": " : "", diagnosis(connection));
 	http2_stream_conclude(stream, &err, unprocessed);
 }
 
@@ -231,6 +265,10 @@ static void dispatch_event(struct http2_connection *connection, const struct htt
 		if (events != NULL && events->on_finish != NULL)
 			events->on_finish(stream, &stream->trailers, stream->argument);
 		break;
+	case HTTP2_EVENT_DRAINED:
+		if (events != NULL && events->on_drained != NULL)
+			events->on_drained(stream, stream->argument);
+		break;
 	case HTTP2_EVENT_CLOSE:
 		dispatch_close(connection, stream, event->code);
 		break;
@@ -254,20 +292,21 @@ static void dispatch(struct http2_connection *connection)
 	}
 }
 
-/* Returns the number of bytes read; 0 when there is nothing now. */
-static size_t receive(struct http2_connection *connection)
+/* Returns the number of bytes read; 0 when there is nothing now. *more: reading again at once is worth it. */
+static size_t receive(struct http2_connection *connection, bool *more)
 {
-	uint8_t chunk[HTTP2_READ_CHUNK];
-	struct error err = { 0 };
+	uint8_t chunk[HTTP2_READ_CHUNK] UNINITIALIZED;
+	struct error err;
 	size_t got = 0;
 	ssize_t taken;
 
+	*more = false;
 	switch (transport_read(connection->transport, chunk, sizeof(chunk), &got, &err)) {
 	case TRANSPORT_DONE:
 		break;
 	case TRANSPORT_CLOSED:
-		error_set(&err, ERROR_TRANSIENT, "connection closed by %s%s%s", connection->peer, connection->diagnosis[0] ? ": " : "",
-		          connection->diagnosis);
+		error_set(&err, ERROR_TRANSIENT, "connection closed by %s%s%s", connection->peer, connection->diagnosis ? ": " : "",
+		          diagnosis(connection));
 		connection->orderly = connection->stream_count == 0;
 		end_with(connection, &err);
 		return 0;
@@ -277,37 +316,45 @@ static size_t receive(struct http2_connection *connection)
 	default:
 		return 0;
 	}
+	*more = got == sizeof(chunk) || transport_has_pending(connection->transport);
 	connection->last_read_ms = clock_monotonic_ms();
 	connection->ping_sent_ms = 0;
 	taken = nghttp2_session_mem_recv(connection->session, chunk, got);
 	if (taken < 0) {
 		error_set(&err, ERROR_TRANSIENT, "HTTP/2 with %s: %s%s%s", connection->peer, nghttp2_strerror((int)taken),
-		          connection->diagnosis[0] ? ": " : "", connection->diagnosis);
+		          connection->diagnosis ? ": " : "", diagnosis(connection));
 		end_with(connection, &err);
 	}
 	dispatch(connection); /* also what came before a failure; events point into chunk */
 	return got;
 }
 
-/* Serialises what nghttp2 wants to say, at most about one TLS record at a time. */
-static void gather(struct http2_connection *connection)
+/* Serialises what nghttp2 wants to say; bodies come by http2_stream_write(). Both add whole frames. */
+static void gather(struct http2_connection *connection, struct http2_gathering *gathering)
 {
 	const uint8_t *bytes;
 	struct error err;
 	ssize_t length;
+	size_t before;
 
-	(void)buffer_reserve(&connection->output, 2 * HTTP2_READ_CHUNK);
-	while (connection->output.length < HTTP2_READ_CHUNK) {
+	connection->gathering = gathering;
+	while (gathering->length < gathering->target) {
+		before = gathering->length;
 		length = nghttp2_session_mem_send(connection->session, &bytes);
-		if (length == 0)
-			return;
 		if (length < 0) {
 			error_set(&err, ERROR_TRANSIENT, "HTTP/2 with %s: %s", connection->peer, nghttp2_strerror((int)length));
 			end_with(connection, &err);
-			return;
+			break;
 		}
-		(void)buffer_append(&connection->output, bytes, (size_t)length);
+		if (length == 0 && gathering->length == before)
+			break;
+		if (gathering->length + (size_t)length > HTTP2_GATHERED_MAXIMUM)
+			abort();
+		if (length > 0)
+			memcpy(gathering->place + gathering->length, bytes, (size_t)length);
+		gathering->length += (size_t)length;
 	}
+	connection->gathering = NULL;
 }
 
 /* A peer that refuses us says why before it closes: prefer its alert to our broken pipe. */
@@ -317,40 +364,70 @@ static void last_words(struct http2_connection *connection)
 	struct error err;
 	size_t got;
 
-	if (connection->error.class == ERROR_TRANSIENT &&
+	if (connection->error != NULL && connection->error->class == ERROR_TRANSIENT &&
 	    transport_read(connection->transport, chunk, sizeof(chunk), &got, &err) == TRANSPORT_FAILED && err.class == ERROR_FORBIDDEN)
-		connection->error = err;
+		*connection->error = err;
 }
 
-static void transmit(struct http2_connection *connection)
+/* Gives bytes to the transport; returns how many it took. */
+static size_t put(struct http2_connection *connection, const char *bytes, size_t length)
 {
-	struct error err = { 0 };
-	size_t written;
+	struct error err;
+	size_t written, total = 0;
 
-	for (;;) {
-		if (connection->output.length == 0 && nghttp2_session_want_write(connection->session))
-			gather(connection);
-		if (connection->output.length == 0) {
-			buffer_free_secret(&connection->output);
-			return;
-		}
-		switch (transport_write(connection->transport, connection->output.data, connection->output.length, &written, &err)) {
+	while (total < length) {
+		switch (transport_write(connection->transport, bytes + total, length - total, &written, &err)) {
 		case TRANSPORT_DONE:
-			buffer_consume(&connection->output, written);
+			total += written;
 			break;
 		case TRANSPORT_FAILED:
 			end_with(connection, &err);
 			last_words(connection);
-			return;
+			return total;
 		default:
-			return;
+			return total;
 		}
 	}
+	return total;
+}
+
+/* Returns the number of bytes written. Stops when the transport is full: then connection->output holds what it did not take. */
+static size_t transmit(struct http2_connection *connection)
+{
+	char place[HTTP2_GATHERED_MAXIMUM] UNINITIALIZED;
+	struct http2_gathering gathering = { place, 0, transport_is_tls(connection->transport) ? HTTP2_RECORD : HTTP2_PLAIN_GATHERING };
+	size_t taken, total = 0;
+
+	while (!connection->ended && total < HTTP2_WRITE_BUDGET) {
+		if (connection->output.length > 0) {
+			taken = put(connection, connection->output.data, connection->output.length);
+			total += taken;
+			if (taken < connection->output.length) {
+				buffer_consume(&connection->output, taken);
+				return total;
+			}
+			buffer_free_secret(&connection->output);
+		}
+		if (!nghttp2_session_want_write(connection->session))
+			return total;
+		gathering.length = 0;
+		gather(connection, &gathering);
+		if (gathering.length == 0)
+			return total;
+		taken = connection->ended ? 0 : put(connection, place, gathering.length);
+		total += taken;
+		if (!connection->ended && taken < gathering.length)
+			(void)buffer_append(&connection->output, place + taken, gathering.length - taken);
+		explicit_bzero(place, gathering.length);
+		if (connection->output.length > 0)
+			return total;
+	}
+	return total;
 }
 
 static void conclude(struct http2_connection *connection)
 {
-	const struct error *cause = connection->error.class == ERROR_NONE || connection->orderly ? NULL : &connection->error;
+	const struct error *cause = connection->orderly ? NULL : connection->error;
 	struct error lost;
 
 	connection->concluded = true;
@@ -372,46 +449,66 @@ static void session_over(struct http2_connection *connection)
 	struct error err = { 0 };
 
 	if (connection->goaway && connection->goaway_code != NGHTTP2_NO_ERROR)
-		error_set(&err, ERROR_TRANSIENT, "HTTP/2 with %s: %s", connection->peer, connection->diagnosis);
-	else if (!connection->goaway && !connection->terminated)
-		error_set(&err, ERROR_TRANSIENT, "%s broke the rules of HTTP/2%s%s", connection->peer, connection->diagnosis[0] ? ": " : "",
-		          connection->diagnosis);
+		error_set(&err, ERROR_TRANSIENT, "HTTP/2 with %s: %s", connection->peer, diagnosis(connection));
+	else if (connection->condemned || (!connection->goaway && !connection->terminated))
+		error_set(&err, ERROR_TRANSIENT, "%s broke the rules of HTTP/2%s%s", connection->peer, connection->diagnosis ? ": " : "",
+		          diagnosis(connection));
 	end_with(connection, &err);
 }
 
-/* Read, dispatch, write, and again while there is something to do, within the budget of one turn. */
-static void pump(struct http2_connection *connection)
+static bool is_over(const struct http2_connection *connection)
 {
-	size_t got, total = 0;
+	if (connection->ended || connection->output.length > 0)
+		return false;
+	return !nghttp2_session_want_write(connection->session) &&
+	       (connection->condemned || !nghttp2_session_want_read(connection->session));
+}
+
+/* After a round: what is watched for, and when the next one is due. */
+static void settle(struct http2_connection *connection, bool readable, bool exhausted)
+{
+	connection->unread = readable;
+	loop_watch_set(connection->watch, LOOP_READ | (connection->output.length > 0 ? LOOP_WRITE : 0u));
+	if (exhausted || connection->again)
+		kick_later(connection);
+	rearm(connection);
+}
+
+/* Read, dispatch, write, and again while there is something to do, within the budget of one turn. */
+static void pump(struct http2_connection *connection, bool readable)
+{
+	struct http2_event at_hand[HTTP2_EVENTS_AT_HAND] UNINITIALIZED;
+	size_t received = 0, sent = 0;
+	bool exhausted;
 
 	if (connection->pumping || connection->concluded)
 		return;
 	connection->pumping = true;
+	if (!connection->queue_on_heap) { /* nothing was queued between two pumps */
+		connection->queue = at_hand;
+		connection->queue_capacity = HTTP2_EVENTS_AT_HAND;
+	}
 	do {
 		connection->again = false;
-		got = connection->ended ? 0 : receive(connection);
-		total += got;
+		if (readable && !connection->ended)
+			received += receive(connection, &readable);
 		if (!connection->ended)
-			transmit(connection);
+			sent += transmit(connection);
 		dispatch(connection);
-		if (!connection->ended && connection->output.length == 0 && !nghttp2_session_want_read(connection->session) &&
-		    !nghttp2_session_want_write(connection->session))
+		if (is_over(connection))
 			session_over(connection);
-	} while (!connection->ended && (connection->again || got > 0) && total < HTTP2_PUMP_BUDGET);
+		exhausted = received >= HTTP2_PUMP_BUDGET || sent >= HTTP2_WRITE_BUDGET;
+	} while (!connection->ended && (connection->again || readable) && !exhausted);
 	if (connection->ended && !connection->concluded)
 		conclude(connection);
-	free(connection->queue);
+	if (connection->queue_on_heap)
+		free(connection->queue);
 	connection->queue = NULL;
+	connection->queue_on_heap = false;
 	connection->queue_length = connection->queue_capacity = 0;
 	connection->pumping = false;
-	if (connection->free_wanted) {
+	if (connection->free_wanted)
 		http2_connection_free(connection);
-		return;
-	}
-	if (connection->ended)
-		return;
-	loop_watch_set(connection->watch, LOOP_READ | (connection->output.length > 0 ? LOOP_WRITE : 0u));
-	if (total >= HTTP2_PUMP_BUDGET || connection->again)
-		http2_connection_kick(connection);
-	rearm(connection);
+	else if (!connection->ended)
+		settle(connection, readable, exhausted);
 }

@@ -6,8 +6,11 @@
 
 #include "base/buffer.h"
 #include "net/http2_connection.h"
+#include "net/http2_output.h"
 
-enum http2_event_type { HTTP2_EVENT_OPEN, HTTP2_EVENT_HEADERS, HTTP2_EVENT_DATA, HTTP2_EVENT_FINISH, HTTP2_EVENT_CLOSE };
+enum http2_event_type { HTTP2_EVENT_OPEN, HTTP2_EVENT_HEADERS, HTTP2_EVENT_DATA, HTTP2_EVENT_FINISH, HTTP2_EVENT_DRAINED, HTTP2_EVENT_CLOSE };
+
+enum { HTTP2_EVENTS_AT_HAND = 32, HTTP2_FRAME_HEADER = 9, HTTP2_HEADER_ROOM = 500, HTTP2_SMALLEST_CUT = 1024 };
 
 /* Queued by nghttp2's callbacks, dispatched by the pump. bytes point into the pump's read buffer. */
 struct http2_event {
@@ -18,6 +21,13 @@ struct http2_event {
 	uint32_t code; /* CLOSE */
 };
 
+/* The release build zeroes every array on the stack when it comes into scope; not these large ones, which are written before they are read. */
+#if defined(__has_attribute) && __has_attribute(uninitialized)
+#define UNINITIALIZED __attribute__((uninitialized))
+#else
+#define UNINITIALIZED
+#endif
+
 struct http2_stream {
 	struct http2_connection *connection;
 	struct http2_stream *next, *previous;
@@ -25,12 +35,23 @@ struct http2_stream {
 	const struct http2_stream_events *events; /* NULL once nobody listens */
 	void *argument;
 	struct http_headers headers, trailers;    /* received */
-	struct buffer output;                     /* body to send; secrets pass here */
-	size_t output_at;                         /* of it, already given to nghttp2 */
+	struct http2_output output;               /* body to send */
 	struct http_headers output_trailers;
 	bool have_headers, finished, close_queued, reset_by_peer, header_overflow;
 	bool header_sent;                         /* our first header block has left: from then on the peer may have worked on it */
 	bool deferred, output_end, output_has_trailers;
+	bool above_queue;                         /* owes its owner an on_drained */
+};
+
+enum {
+	HTTP2_PLAIN_GATHERING = 32 * 1024, /* without TLS there are no records: fewer system calls */
+	HTTP2_GATHERED_MAXIMUM = HTTP2_PLAIN_GATHERING + 2 * HTTP2_RECORD,
+};
+
+/* What is being written: frames are put together here, on the stack of transmit(). */
+struct http2_gathering {
+	char *place;
+	size_t length, target;
 };
 
 struct http2_connection {
@@ -44,15 +65,21 @@ struct http2_connection {
 	struct loop_timer *timer;   /* kicks, PING and idle close in one */
 	uint64_t armed_ms;          /* when the timer fires; UINT64_MAX: not armed */
 	uint64_t last_read_ms, ping_sent_ms, idle_since_ms;
+	uint64_t last_ping_ms;      /* of the peer's */
 	struct http2_stream *streams;
 	unsigned stream_count;
-	struct http2_event *queue;
+	unsigned ping_strikes;
+	struct http2_event *queue;  /* during a pump: on its stack until it grows */
 	unsigned queue_length, queue_capacity;
-	struct buffer output;       /* serialised frames not yet written */
-	bool pumping, again, kicked, draining, terminated, goaway, ended, orderly, concluded, free_wanted, room_changed;
+	size_t queued;              /* body bytes of all streams */
+	struct http2_gathering *gathering;
+	struct buffer output;       /* serialised frames that the transport did not take */
+	bool pumping, again, unread, queue_on_heap, kicked, draining, terminated, goaway, ended, orderly, concluded, free_wanted, room_changed;
+	bool notice_sent, condemned; /* draining: first GOAWAY; condemned: closes as soon as what is queued has been said */
+	bool spoken;                /* headers or data were sent since the peer's last PING */
 	uint32_t goaway_code;
-	struct error error;         /* why it ended; class NONE after an orderly end */
-	char diagnosis[160];        /* nghttp2's last complaint about the peer, and GOAWAY's debug text */
+	struct error *error;        /* why it ended; NULL after an orderly end */
+	char *diagnosis;            /* nghttp2's last complaint about the peer, or GOAWAY's debug text; NULL: none */
 };
 
 nghttp2_session *http2_session_new(struct http2_connection *connection);
@@ -64,5 +91,9 @@ struct http2_stream *http2_stream_find(struct http2_connection *connection, int3
 void http2_stream_free(struct http2_stream *stream);
 /* Tells the owner, when there still is one, and frees. */
 void http2_stream_conclude(struct http2_stream *stream, const struct error *err, bool unprocessed);
+void http2_connection_set_diagnosis(struct http2_connection *connection, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* nghttp2 asks how much of a body to send, then to write it. */
 ssize_t http2_stream_read(nghttp2_session *session, int32_t id, uint8_t *place, size_t size, uint32_t *flags, nghttp2_data_source *source,
                           void *argument);
+int http2_stream_write(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *header, size_t length, nghttp2_data_source *source,
+                       void *argument);

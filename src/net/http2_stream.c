@@ -43,10 +43,11 @@ void http2_stream_free(struct http2_stream *stream)
 	if (--connection->stream_count == 0)
 		connection->idle_since_ms = clock_monotonic_ms();
 	connection->room_changed = true;
+	connection->queued -= stream->output.length;
 	http_headers_free(&stream->headers);
 	http_headers_free(&stream->trailers);
 	http_headers_free(&stream->output_trailers);
-	buffer_free_secret(&stream->output);
+	http2_output_free(&stream->output);
 	free(stream);
 }
 
@@ -62,21 +63,17 @@ void http2_stream_conclude(struct http2_stream *stream, const struct error *err,
 }
 
 /* nghttp2 copies names and values; the flag keeps a sensitive one out of both compression tables (RFC 7541 section 7.1.3). */
-static nghttp2_nv *header_vector(const struct http_header *headers, size_t count)
+static void header_vector(nghttp2_nv *vector, const struct http_header *headers, size_t count)
 {
-	nghttp2_nv *vector = calloc(count ? count : 1, sizeof(*vector));
-
-	if (vector == NULL)
-		abort();
-	for (size_t i = 0; i < count; i++) {
-		vector[i].name = (uint8_t *)headers[i].name;
-		vector[i].namelen = strlen(headers[i].name);
-		vector[i].value = (uint8_t *)headers[i].value;
-		vector[i].valuelen = strlen(headers[i].value);
-		if (headers[i].sensitive || strcmp(headers[i].name, "authorization") == 0)
-			vector[i].flags = NGHTTP2_NV_FLAG_NO_INDEX;
-	}
-	return vector;
+	for (size_t i = 0; i < count; i++)
+		vector[i] = (nghttp2_nv){
+			.name = (uint8_t *)headers[i].name,
+			.namelen = strlen(headers[i].name),
+			.value = (uint8_t *)headers[i].value,
+			.valuelen = strlen(headers[i].value),
+			.flags = headers[i].sensitive || strcmp(headers[i].name, "authorization") == 0 ? NGHTTP2_NV_FLAG_NO_INDEX
+												      : NGHTTP2_NV_FLAG_NONE,
+		};
 }
 
 struct http2_stream *http2_stream_open(struct http2_connection *connection, const struct http_header *headers, size_t count, bool end,
@@ -84,13 +81,15 @@ struct http2_stream *http2_stream_open(struct http2_connection *connection, cons
 {
 	struct http2_stream *stream = http2_stream_new(connection, 0);
 	nghttp2_data_provider provider = { .source.ptr = stream, .read_callback = http2_stream_read };
-	nghttp2_nv *vector FREE_CLEANUP = header_vector(headers, count);
+	nghttp2_nv vector[HTTP_MAXIMUM_HEADER_FIELDS] UNINITIALIZED;
 
 	stream->events = events;
 	stream->argument = argument;
 	stream->output_end = end;
-	if (!connection->ended)
+	if (count <= ARRAY_LENGTH(vector) && !connection->ended) {
+		header_vector(vector, headers, count);
 		stream->id = nghttp2_submit_request(connection->session, NULL, vector, count, end ? NULL : &provider, stream);
+	}
 	if (stream->id <= 0) { /* no stream identifiers left, or the connection is over: it may be tried on another one */
 		stream->close_queued = true;
 		http2_queue_event(connection, (struct http2_event){ .type = HTTP2_EVENT_CLOSE, .stream = stream, .code = NGHTTP2_REFUSED_STREAM });
@@ -109,13 +108,19 @@ void http2_stream_respond(struct http2_stream *stream, const struct http_header 
 {
 	struct http2_connection *connection = stream->connection;
 	nghttp2_data_provider provider = { .source.ptr = stream, .read_callback = http2_stream_read };
-	nghttp2_nv *vector FREE_CLEANUP = header_vector(headers, count);
+	nghttp2_nv vector[HTTP2_ANSWER_FIELDS];
 
-	if (connection->ended || stream->close_queued)
+	if (connection->ended || stream->close_queued || count > ARRAY_LENGTH(vector))
 		return;
+	header_vector(vector, headers, count);
 	stream->output_end = end;
 	(void)nghttp2_submit_response(connection->session, stream->id, vector, count, end ? NULL : &provider);
 	http2_connection_kick(connection);
+}
+
+bool http2_stream_is_finished(const struct http2_stream *stream)
+{
+	return stream->finished;
 }
 
 const struct http_headers *http2_stream_headers(const struct http2_stream *stream)
@@ -125,48 +130,59 @@ const struct http_headers *http2_stream_headers(const struct http2_stream *strea
 
 static void submit_trailers(nghttp2_session *session, struct http2_stream *stream)
 {
-	struct http_header *headers = calloc(stream->output_trailers.count + 1, sizeof(*headers));
-	nghttp2_nv *vector;
+	struct http_header headers[HTTP2_ANSWER_FIELDS] = { 0 };
+	nghttp2_nv vector[HTTP2_ANSWER_FIELDS];
 	size_t at = 0, count = 0;
 
-	if (headers == NULL)
-		abort();
-	while (http_headers_next(&stream->output_trailers, &at, &headers[count].name, &headers[count].value))
+	while (count < ARRAY_LENGTH(headers) && http_headers_next(&stream->output_trailers, &at, &headers[count].name, &headers[count].value))
 		count++;
-	vector = header_vector(headers, count);
+	header_vector(vector, headers, count);
 	(void)nghttp2_submit_trailer(session, stream->id, vector, count);
-	free(vector);
-	free(headers);
 }
 
-/* nghttp2 asks for body bytes. Submitting from here is allowed; sending is not. */
+/*
+ * nghttp2 asks how much of the body goes into the next frame. Submitting from here is allowed; sending is not. The bytes are written by
+ * http2_stream_write(), which nghttp2 calls at once.
+ */
 ssize_t http2_stream_read(nghttp2_session *session, int32_t id, uint8_t *place, size_t size, uint32_t *flags, nghttp2_data_source *source,
                           void *argument)
 {
 	struct http2_stream *stream = source->ptr;
-	size_t length = stream->output.length - stream->output_at;
+	size_t length = stream->output.length;
 
-	if (length > size)
-		length = size;
-	if (length > 0) {
-		memcpy(place, stream->output.data + stream->output_at, length);
-		stream->output_at += length;
-	}
-	if (stream->output_at == stream->output.length) {
-		buffer_free_secret(&stream->output);
-		stream->output_at = 0;
-		if (stream->output_end)
-			*flags |= NGHTTP2_DATA_FLAG_EOF;
-		if (stream->output_end && stream->output_has_trailers) {
-			*flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
-			submit_trailers(session, stream);
-		}
-	}
 	if (length == 0 && !stream->output_end) {
 		stream->deferred = true;
 		return NGHTTP2_ERR_DEFERRED;
 	}
+	*flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+	if (length > size)
+		return (ssize_t)size;
+	if (stream->output_end)
+		*flags |= NGHTTP2_DATA_FLAG_EOF;
+	if (stream->output_end && stream->output_has_trailers) {
+		*flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+		submit_trailers(session, stream);
+	}
 	return (ssize_t)length;
+}
+
+int http2_stream_write(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *header, size_t length, nghttp2_data_source *source,
+                       void *argument)
+{
+	struct http2_stream *stream = source->ptr;
+	struct http2_connection *connection = stream->connection;
+	struct http2_gathering *gathering = connection->gathering;
+
+	memcpy(gathering->place + gathering->length, header, HTTP2_FRAME_HEADER);
+	http2_output_read(&stream->output, gathering->place + gathering->length + HTTP2_FRAME_HEADER, length);
+	gathering->length += HTTP2_FRAME_HEADER + length;
+	connection->queued -= length;
+	connection->room_changed = true;
+	if (stream->above_queue && stream->output.length <= connection->options.stream_queue / 4) {
+		stream->above_queue = false;
+		http2_queue_event(connection, (struct http2_event){ .type = HTTP2_EVENT_DRAINED, .stream = stream });
+	}
+	return gathering->length >= gathering->target ? NGHTTP2_ERR_PAUSE : 0; /* done, and no further frame now */
 }
 
 static void resume(struct http2_stream *stream)
@@ -178,11 +194,34 @@ static void resume(struct http2_stream *stream)
 	http2_connection_kick(stream->connection);
 }
 
-void http2_stream_send(struct http2_stream *stream, const void *bytes, size_t length, bool end)
+static void queued(struct http2_stream *stream, size_t length, bool end)
 {
-	(void)buffer_append(&stream->output, bytes, length);
+	struct http2_connection *connection = stream->connection;
+
+	connection->queued += length;
+	if (connection->options.stream_queue > 0 && stream->output.length > connection->options.stream_queue)
+		stream->above_queue = true;
 	stream->output_end = stream->output_end || end;
 	resume(stream);
+}
+
+void http2_stream_send(struct http2_stream *stream, const void *bytes, size_t length, bool end)
+{
+	http2_output_append(&stream->output, bytes, length);
+	queued(stream, length, end);
+}
+
+void http2_stream_send_buffer(struct http2_stream *stream, struct buffer *bytes, bool end)
+{
+	size_t length = bytes->length;
+
+	http2_output_take(&stream->output, bytes);
+	queued(stream, length, end);
+}
+
+void http2_stream_expect(struct http2_stream *stream, size_t length)
+{
+	http2_output_expect(&stream->output, length);
 }
 
 void http2_stream_send_trailers(struct http2_stream *stream, const struct http_header *headers, size_t count)
@@ -197,7 +236,7 @@ void http2_stream_send_trailers(struct http2_stream *stream, const struct http_h
 
 size_t http2_stream_queued(const struct http2_stream *stream)
 {
-	return stream->output.length - stream->output_at;
+	return stream->output.length;
 }
 
 void http2_stream_consume(struct http2_stream *stream, size_t bytes)

@@ -211,21 +211,29 @@ static void on_timer(void *argument)
 	run(connection);
 }
 
-static void connection_open(struct http_server *server, int descriptor)
+static struct connection *connection_open(struct http_server *server, struct transport *transport)
 {
 	struct connection *connection = calloc(1, sizeof(*connection));
 
 	if (connection == NULL)
 		abort();
-	socket_tune(descriptor);
 	connection->server = server;
-	connection->transport = transport_plain(descriptor, "client");
+	connection->transport = transport;
 	connection->timer = loop_timer_new(server->options.loop, on_timer, connection);
-	connection->watch = loop_watch_new(server->options.loop, descriptor, on_ready, connection);
+	connection->watch = loop_watch_new(server->options.loop, transport_descriptor(transport), on_ready, connection);
 	LIST_INSERT_HEAD(&server->connections, connection, link);
 	server->connection_count++;
 	loop_timer_arm(connection->timer, server->options.header_timeout_ms);
 	loop_watch_set(connection->watch, LOOP_READ);
+	return connection;
+}
+
+void http_server_adopt(struct http_server *server, struct transport *transport)
+{
+	if (server->connection_count >= server->options.maximum_connections)
+		transport_free(transport);
+	else
+		run(connection_open(server, transport)); /* TLS may hold the request already */
 }
 
 static void on_acceptable(int listener, unsigned events, void *argument)
@@ -236,7 +244,8 @@ static void on_acceptable(int listener, unsigned events, void *argument)
 	if (descriptor >= 0 && server->connection_count >= server->options.maximum_connections) {
 		(void)close(descriptor);
 	} else if (descriptor >= 0) {
-		connection_open(server, descriptor);
+		socket_tune(descriptor);
+		(void)connection_open(server, transport_plain(descriptor, "client"));
 	} else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
 		loop_watch_set(server->watch, 0);
 		loop_timer_arm(server->pause, ACCEPT_PAUSE_MS);
@@ -252,6 +261,8 @@ static void start_on_loop(void *argument)
 {
 	struct http_server *server = argument;
 
+	if (server->listener < 0)
+		return;
 	server->pause = loop_timer_new(server->options.loop, on_pause_over, server);
 	server->watch = loop_watch_new(server->options.loop, server->listener, on_acceptable, server);
 	loop_watch_set(server->watch, LOOP_READ);
@@ -264,10 +275,10 @@ static unsigned or_default(unsigned value, unsigned fallback)
 
 struct http_server *http_server_new(const struct http_server_options *options, struct error *err)
 {
-	int listener = socket_listen(options->address, options->port, err);
+	int listener = options->address != NULL ? socket_listen(options->address, options->port, err) : -1;
 	struct http_server *server;
 
-	if (listener < 0)
+	if (options->address != NULL && listener < 0)
 		return NULL;
 	server = calloc(1, sizeof(*server));
 	if (server == NULL)
@@ -278,7 +289,7 @@ struct http_server *http_server_new(const struct http_server_options *options, s
 	server->options.write_timeout_ms = or_default(options->write_timeout_ms, HTTP_SERVER_WRITE_TIMEOUT_MS);
 	server->options.idle_timeout_ms = or_default(options->idle_timeout_ms, HTTP_SERVER_IDLE_TIMEOUT_MS);
 	server->listener = listener;
-	server->port = socket_local_port(listener);
+	server->port = listener >= 0 ? socket_local_port(listener) : 0;
 	LIST_INIT(&server->connections);
 	loop_call(options->loop, start_on_loop, server);
 	return server;
@@ -304,6 +315,7 @@ void http_server_free(struct http_server *server)
 	if (server == NULL)
 		return;
 	loop_call(server->options.loop, stop_on_loop, server);
-	(void)close(server->listener);
+	if (server->listener >= 0)
+		(void)close(server->listener);
 	free(server);
 }

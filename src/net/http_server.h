@@ -41,7 +41,7 @@ typedef void (*http_server_handler)(const struct http_server_request *request, s
 
 struct http_server_options {
 	struct loop *loop;
-	const char *address;           /* "0.0.0.0", "::", "127.0.0.1" */
+	const char *address;           /* "0.0.0.0", "::", "127.0.0.1"; NULL: no listener, http_server_adopt() brings connections */
 	uint16_t port;                 /* 0: any free one, see http_server_port() */
 	http_server_handler handler;
 	void *argument;
@@ -54,6 +54,9 @@ struct http_server;
 /* Listens and serves. NULL when it cannot bind: "listen on 0.0.0.0:8080: address already in use". Any thread. */
 struct http_server *http_server_new(const struct http_server_options *options, struct error *err);
 uint16_t http_server_port(const struct http_server *server);
+struct transport;
+/* Serves a connection that was accepted elsewhere (its handshake is done). Takes the transport. On the loop. */
+void http_server_adopt(struct http_server *server, struct transport *transport);
 void http_server_free(struct http_server *server); /* closes everything at once. Any thread; NULL is fine */
 
 /* Percent-decoded value of a query parameter (free()), or NULL. */

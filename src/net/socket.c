@@ -7,6 +7,8 @@
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 
 #include "io/file.h"
 
@@ -39,6 +41,14 @@ void socket_tune(int descriptor)
 	/* Both are improvements only; a socket that refuses them (a unix socket in a test) still works. */
 	(void)setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	(void)setsockopt(descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof(timeout));
+}
+
+void socket_tune_accepted(int descriptor)
+{
+	int unsent = SOCKET_UNSENT;
+
+	socket_tune(descriptor);
+	(void)setsockopt(descriptor, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
 }
 
 /* The class stays what errno says, but a network that is away is always worth another try. */
@@ -117,4 +127,43 @@ uint16_t socket_local_port(int descriptor)
 	if (getsockname(descriptor, &at.any, &length) != 0)
 		return 0;
 	return ntohs(at.any.sa_family == AF_INET ? at.four.sin_port : at.six.sin6_port);
+}
+
+/* Removes a socket file that nobody listens on. -1: somebody does, or it is no socket. */
+static int clear_stale(const struct sockaddr_un *at, struct error *err)
+{
+	int probe DESCRIPTOR_CLEANUP = -1;
+	struct stat facts;
+
+	if (lstat(at->sun_path, &facts) != 0)
+		return 0; /* absent, or bind() will say why not */
+	if (!S_ISSOCK(facts.st_mode))
+		return error_set(err, ERROR_EXISTS, "listen on unix:%s: the path exists and is no socket", at->sun_path);
+	probe = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (probe < 0)
+		return error_set_errno(err, errno, "listen on unix:%s", at->sun_path);
+	if (connect(probe, (const struct sockaddr *)at, sizeof(*at)) == 0 || errno == EAGAIN)
+		return error_set(err, ERROR_EXISTS, "listen on unix:%s: another process listens there", at->sun_path);
+	if (errno == ECONNREFUSED && unlink(at->sun_path) != 0 && errno != ENOENT)
+		return error_set_errno(err, errno, "remove the old socket unix:%s", at->sun_path);
+	return 0;
+}
+
+int socket_listen_unix(const char *path, struct error *err)
+{
+	int descriptor DESCRIPTOR_CLEANUP = -1;
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	int result;
+
+	if (path[0] == '\0' || strlen(path) >= sizeof(at.sun_path))
+		return error_set(err, ERROR_INVALID, "listen on unix:%s: a socket's path has 1 to %zu bytes", path, sizeof(at.sun_path) - 1);
+	memcpy(at.sun_path, path, strlen(path));
+	if (clear_stale(&at, err) != 0)
+		return -1;
+	descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (descriptor < 0 || bind(descriptor, (const struct sockaddr *)&at, sizeof(at)) != 0 || listen(descriptor, SOCKET_BACKLOG) != 0)
+		return error_set_errno(err, errno, "listen on unix:%s", path);
+	result = descriptor;
+	descriptor = -1;
+	return result;
 }

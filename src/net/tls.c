@@ -17,6 +17,7 @@ struct tls_identity {
 };
 
 static const unsigned char alpn_http2[] = { 2, 'h', '2' };
+static const unsigned char alpn_both[] = { 2, 'h', '2', 8, 'h', 't', 't', 'p', '/', '1', '.', '1' };
 static const unsigned char alpn_http1[] = { 8, 'h', 't', 't', 'p', '/', '1', '.', '1' };
 
 static void context_cleanup(SSL_CTX **context)
@@ -219,8 +220,8 @@ static int select_protocol(SSL *ssl, const unsigned char **out, unsigned char *o
 	bool http1 = argument == alpn_http1;
 	unsigned char *selected = NULL;
 
-	if (SSL_select_next_proto(&selected, out_length, http1 ? alpn_http1 : alpn_http2,
-	                          http1 ? sizeof(alpn_http1) : sizeof(alpn_http2), in, in_length) != OPENSSL_NPN_NEGOTIATED)
+	if (SSL_select_next_proto(&selected, out_length, http1 ? alpn_http1 : alpn_both, http1 ? sizeof(alpn_http1) : sizeof(alpn_both), in,
+	                          in_length) != OPENSSL_NPN_NEGOTIATED)
 		return SSL_TLSEXT_ERR_ALERT_FATAL;
 	*out = selected;
 	return SSL_TLSEXT_ERR_OK;
@@ -244,7 +245,7 @@ struct tls_identity *tls_server_identity_new(const struct tls_server_options *op
 		return NULL;
 	}
 	SSL_CTX_set_verify(context, verify, tls_verify_callback);
-	SSL_CTX_set_alpn_select_cb(context, select_protocol, options->http1 ? (void *)alpn_http1 : (void *)alpn_http2);
+	SSL_CTX_set_alpn_select_cb(context, select_protocol, options->http1 ? (void *)alpn_http1 : (void *)alpn_both);
 	(void)SSL_CTX_set_num_tickets(context, 0);
 	return identity_new(&context, options->http1);
 }

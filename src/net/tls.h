@@ -31,7 +31,7 @@ struct tls_server_options {
 	const char *client_ca_pem;   /* NULL: clients are not asked for a certificate */
 	size_t client_ca_pem_length;
 	bool require_client_certificate;
-	bool http1;                  /* ALPN "http/1.1" and clients without ALPN instead of "h2" */
+	bool http1;                  /* ALPN "http/1.1" alone; else "h2" is preferred, and what was chosen decides who serves */
 };
 
 /*

@@ -108,6 +108,59 @@ const char *transport_protocol(const struct transport *transport)
 	return transport->protocol;
 }
 
+bool transport_is_tls(const struct transport *transport)
+{
+	return transport->ssl != NULL;
+}
+
+static char *common_name_of(const X509 *certificate)
+{
+	const X509_NAME *subject = X509_get_subject_name(certificate);
+	unsigned char *text = NULL;
+	char *name;
+	int at = -1, last = -1, length;
+
+	while ((at = X509_NAME_get_index_by_NID((X509_NAME *)subject, NID_commonName, at)) >= 0)
+		last = at;
+	if (last < 0)
+		return string_dup("");
+	length = ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, last)));
+	/* A name with a NUL inside would be another one to every reader of C strings: nobody. */
+	name = length < 0 || memchr(text, '\0', (size_t)length) != NULL ? string_dup("") : string_ndup((const char *)text, (size_t)length);
+	OPENSSL_free(text);
+	ERR_clear_error();
+	return name;
+}
+
+/* OpenSSL has no call that drops the peer's certificates from a live session; its own objects can be emptied. */
+static void let_go(SSL *ssl, X509 *certificate)
+{
+	STACK_OF(X509) *chain = SSL_get_peer_cert_chain(ssl);
+	X509_NAME *nobody = X509_NAME_new();
+
+	while (chain != NULL && sk_X509_num(chain) > 0)
+		X509_free(sk_X509_pop(chain));
+	while (X509_get_ext_count(certificate) > 0)
+		X509_EXTENSION_free(X509_delete_ext(certificate, 0));
+	if (nobody != NULL)
+		(void)(X509_set_subject_name(certificate, nobody) && X509_set_issuer_name(certificate, nobody));
+	X509_NAME_free(nobody);
+	ERR_clear_error();
+}
+
+bool transport_take_identity(struct transport *transport, char **common_name)
+{
+	X509 *certificate = transport->ssl != NULL ? SSL_get0_peer_certificate(transport->ssl) : NULL;
+
+	if (certificate == NULL || SSL_get_verify_result(transport->ssl) != X509_V_OK) {
+		*common_name = string_dup("");
+		return false;
+	}
+	*common_name = common_name_of(certificate);
+	let_go(transport->ssl, certificate);
+	return true;
+}
+
 bool transport_has_pending(const struct transport *transport)
 {
 	return transport->ssl != NULL && SSL_has_pending(transport->ssl) == 1;

@@ -32,6 +32,13 @@ enum transport_result transport_handshake(struct transport *transport, struct er
 /* After the handshake: "h2", "http/1.1" or "" (none, or plain). */
 const char *transport_protocol(const struct transport *transport);
 
+bool transport_is_tls(const struct transport *transport);
+/*
+ * Server role, after the handshake: true when the client presented a certificate, which was verified; *common_name is its subject's last CN
+ * (free(); "" when it has none). The certificates are let go: an idle connection keeps nothing of them. Works once.
+ */
+bool transport_take_identity(struct transport *transport, char **common_name);
+
 enum transport_result transport_read(struct transport *transport, void *bytes, size_t size, size_t *got, struct error *err);
 /* *written may be less than length with TRANSPORT_DONE. */
 enum transport_result transport_write(struct transport *transport, const void *bytes, size_t length, size_t *written, struct error *err);
