@@ -165,10 +165,12 @@ int kube_apply_if_different(struct kube_applier *applier, const struct kube_appl
 	if (entry != NULL && is_settled(applier, request, entry, desired))
 		return 0;
 	if (entry == NULL && request->update_only)
-		return error_set(err, ERROR_NOT_FOUND, "apply %s %s: it does not exist and must not be made again", request->resource->plural, name);
+		return error_set(err, ERROR_NOT_FOUND, "apply %s %s: it does not exist and must not be made again",
+		                 request->resource->plural, name);
 	if (entry != NULL && entry->owned[0] == '\0' && request->adopt_from != NULL &&
-	    kube_apply_adopt(request->client, request->resource, namespace, name, applier->field_manager, request->adopt_from, &adopted, cancel,
-	                     err) != 0 && err->class != ERROR_NOT_FOUND)
+	    kube_apply_adopt(request->client, request->resource, namespace, name, applier->field_manager, request->adopt_from, &adopted,
+	                     cancel, err) != 0 &&
+	    err->class != ERROR_NOT_FOUND)
 		return -1;
 	result->object = send_apply(applier, request, entry, cancel, err);
 	if (result->object == NULL)

@@ -42,7 +42,7 @@ void kube_applier_forget(struct kube_applier *applier, const char *uid);
 struct kube_apply_request {
 	struct kube_client *client;
 	const struct kube_resource *resource;
-	const json_t *desired;          /* metadata.name and namespace, and only the members that we want to own; no resourceVersion needed */
+	const json_t *desired; /* metadata.name and namespace, and only the members that we want to own; no resourceVersion needed */
 	/* The live object, by the first of these that is given; none: apply without comparing. */
 	struct kube_cache *cache;       /* looked up here; the result is put there with kube_cache_observe() */
 	const struct kube_entry *entry; /* with cache: the entry already looked up */
@@ -57,9 +57,9 @@ struct kube_apply_request {
 };
 
 struct kube_apply_result {
-	bool wrote;      /* a request that changed the object */
-	bool created;    /* there was none before, as far as the cache knew */
-	json_t *object;  /* as the server stored it when a request was sent, else NULL: the cache's entry is current. New reference. */
+	bool wrote;     /* a request that changed the object */
+	bool created;   /* there was none before, as far as the cache knew */
+	json_t *object; /* as the server stored it when a request was sent, else NULL: the cache's entry is current. New reference. */
 };
 
 static inline void kube_apply_result_cleanup(struct kube_apply_result *result)

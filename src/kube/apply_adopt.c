@@ -64,8 +64,8 @@ static json_t *moved_records(const json_t *records, const char *api_version, con
 		return NULL;
 	}
 	clock_format_rfc3339(clock_wall_seconds(), now, sizeof(now));
-	json_array_append_new(result, json_build("{s:s, s:s, s:s, s:s, s:s, s:o}", "manager", manager, "operation", "Apply", "apiVersion", api_version,
-	                                         "time", now, "fieldsType", "FieldsV1", "fieldsV1", fields));
+	json_array_append_new(result, json_build("{s:s, s:s, s:s, s:s, s:s, s:o}", "manager", manager, "operation", "Apply", "apiVersion",
+	                                         api_version, "time", now, "fieldsType", "FieldsV1", "fieldsV1", fields));
 	return result;
 }
 
@@ -86,8 +86,8 @@ int kube_apply_adopt(struct kube_client *client, const struct kube_resource *res
 	records = moved_records(json_at(live, "metadata.managedFields"), api_version, manager, from);
 	if (records == NULL)
 		return 0;
-	patch = json_build("[{s:s, s:s, s:o}, {s:s, s:s, s:s}]", "op", "replace", "path", "/metadata/managedFields", "value", records, "op", "replace",
-	                   "path", "/metadata/resourceVersion", "value", json_string_or(live, "metadata.resourceVersion", ""));
+	patch = json_build("[{s:s, s:s, s:o}, {s:s, s:s, s:s}]", "op", "replace", "path", "/metadata/managedFields", "value", records, "op",
+	                   "replace", "path", "/metadata/resourceVersion", "value", json_string_or(live, "metadata.resourceVersion", ""));
 	stored = kube_client_patch(client, resource, namespace, name, KUBE_PATCH_JSON, patch,
 	                           &(struct kube_write_options){ .field_manager = manager }, cancel, err);
 	if (stored == NULL)

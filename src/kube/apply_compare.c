@@ -277,7 +277,8 @@ static bool is_identity(const struct walk *walk, const char *name)
 {
 	static const char *const in_root[] = { "apiVersion", "kind", "status" };
 	static const char *const in_metadata[] = {
-		"name", "namespace", "generateName", "uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink",
+		"name",       "namespace",         "generateName",  "uid",      "resourceVersion",
+		"generation", "creationTimestamp", "managedFields", "selfLink",
 	};
 
 	if (walk->path.length == 0) {
@@ -323,7 +324,8 @@ static void walk_object(struct walk *walk, const json_t *desired, const json_t *
 	json_object_foreach((json_t *)(uintptr_t)owned, name, member) {
 		const json_t *wanted;
 
-		if (!string_has_prefix(name, "f:") || (walk->path.length == 0 && string_equal(name, "f:metadata")) || is_identity(walk, name + 2))
+		if (!string_has_prefix(name, "f:") || (walk->path.length == 0 && string_equal(name, "f:metadata")) ||
+		    is_identity(walk, name + 2))
 			continue;
 		wanted = json_object_get(desired, name + 2);
 		if (wanted == NULL || json_is_null(wanted)) {
@@ -369,7 +371,8 @@ size_t kube_apply_compare(const json_t *desired, const json_t *live, const char 
 	/* metadata has no record of its own when we own nothing in it. */
 	owned_metadata = json_object_get(fields, "f:metadata");
 	buffer_append_string(&walk.path, "metadata");
-	walk_object(&walk, json_object_get(desired, "metadata"), owned_metadata != NULL ? owned_metadata : nothing, json_object_get(live, "metadata"));
+	walk_object(&walk, json_object_get(desired, "metadata"), owned_metadata != NULL ? owned_metadata : nothing,
+	            json_object_get(live, "metadata"));
 	buffer_free(&walk.path);
 	return walk.count;
 }

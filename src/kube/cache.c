@@ -79,7 +79,12 @@ static void tell(struct kube_cache *cache, enum kube_change change, const struct
                  bool own_write)
 {
 	const struct kube_notice notice = {
-		.cache = cache, .change = change, .key = after != NULL ? after->key : before->key, .before = before, .after = after, .own_write = own_write,
+		.cache = cache,
+		.change = change,
+		.key = after != NULL ? after->key : before->key,
+		.before = before,
+		.after = after,
+		.own_write = own_write,
 	};
 
 	for (size_t i = 0; i < cache->handler_count; i++)
@@ -104,7 +109,10 @@ static void add_handler_on_loop(void *argument)
 	kube_cache_list(cache, &present);
 	for (size_t i = 0; i < present.count; i++) {
 		const struct kube_notice notice = {
-			.cache = cache, .change = KUBE_ADDED, .key = present.items[i]->key, .after = present.items[i],
+			.cache = cache,
+			.change = KUBE_ADDED,
+			.key = present.items[i]->key,
+			.after = present.items[i],
 		};
 
 		addition->row.handler(&notice, addition->row.argument);
@@ -181,7 +189,8 @@ static struct kube_entry *make_entry(struct kube_cache *cache, json_t *object, s
 	return NULL;
 }
 
-static void put_and_tell(struct kube_cache *cache, struct kube_entry *entry, struct string_list *values, uint64_t list_number, bool own_write)
+static void put_and_tell(struct kube_cache *cache, struct kube_entry *entry, struct string_list *values, uint64_t list_number,
+                         bool own_write)
 {
 	KUBE_ENTRY_CLEANUP struct kube_entry *before = NULL;
 	KUBE_ENTRY_CLEANUP struct kube_entry *kept = kube_entry_ref(entry);
@@ -355,7 +364,8 @@ static void observe_on_loop(void *argument)
 		return;
 	if (was_deleted(cache, json_string_or(observation->object, "metadata.uid", "")))
 		return;
-	if (slot != NULL && string_equal(slot->entry->resource_version, json_string_or(observation->object, "metadata.resourceVersion", "")))
+	if (slot != NULL &&
+	    string_equal(slot->entry->resource_version, json_string_or(observation->object, "metadata.resourceVersion", "")))
 		return; /* the write changed nothing */
 	entry = make_entry(cache, observation->object, &values, &ignored);
 	if (entry == NULL)

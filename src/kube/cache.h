@@ -55,17 +55,17 @@ struct kube_cache_options {
 	struct loop *loop;
 	struct kube_client *client; /* the cache takes a reference */
 	const struct kube_resource *resource;
-	const char *namespace;      /* NULL: all */
+	const char *namespace; /* NULL: all */
 	const char *label_selector, *field_selector;
-	bool metadata_only;         /* ask for PartialObjectMetadata: only metadata is sent and held */
-	const char *field_manager;  /* whose owned fields entries keep; NULL: "kamaji" */
+	bool metadata_only;        /* ask for PartialObjectMetadata: only metadata is sent and held */
+	const char *field_manager; /* whose owned fields entries keep; NULL: "kamaji" */
 	/* Changes the object before it becomes bytes (drop what is not needed, add facts under members of its own). NULL: unchanged; for
 	 * Secrets NULL means kube_secret_digest(). A transform of Secrets must leave no value behind: call kube_secret_digest() last. */
 	void (*transform)(json_t *object, void *argument);
 	void *transform_argument;
 	const struct kube_cache_index *indexes; /* copied */
 	size_t index_count;
-	unsigned page_size;         /* 0: KUBE_PAGE_SIZE */
+	unsigned page_size; /* 0: KUBE_PAGE_SIZE */
 };
 
 /* Not started: add handlers, then start. Never fails. */

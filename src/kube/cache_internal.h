@@ -26,8 +26,8 @@ struct kube_slot {
 };
 
 struct kube_store {
-	struct map slots;           /* key -> struct kube_slot */
-	struct map *index_maps;     /* per index: value -> struct map (key -> slot) */
+	struct map slots;       /* key -> struct kube_slot */
+	struct map *index_maps; /* per index: value -> struct map (key -> slot) */
 	struct kube_cache_index *indexes;
 	size_t index_count;
 	size_t memory;
@@ -39,7 +39,8 @@ void kube_store_free(struct kube_store *store);
 struct kube_slot *kube_store_find(const struct kube_store *store, const char *key);
 /* Takes the reference of the entry and the lists (values: array of index_count, may be NULL without indexes). The old entry's reference
  * goes to *before (NULL when new). */
-struct kube_slot *kube_store_put(struct kube_store *store, struct kube_entry *entry, struct string_list *values, struct kube_entry **before);
+struct kube_slot *kube_store_put(struct kube_store *store, struct kube_entry *entry, struct string_list *values,
+                                 struct kube_entry **before);
 /* Returns the entry's reference. */
 struct kube_entry *kube_store_remove(struct kube_store *store, const char *key);
 void kube_store_set_unconfirmed(struct kube_store *store, struct kube_slot *slot, bool unconfirmed, uint64_t now_ms, uint64_t list_number);
@@ -51,17 +52,17 @@ struct kube_reflector {
 	enum kube_reflector_state state;
 	struct http_stream *stream;
 	struct loop_timer *timer;
-	bool list_next;            /* what the timer starts: a list or a watch */
-	int status;                /* HTTP status of the stream, 0 before its header */
+	bool list_next; /* what the timer starts: a list or a watch */
+	int status;     /* HTTP status of the stream, 0 before its header */
 	char *retry_after;
-	struct buffer body;        /* a list page, or the body of a refusal */
+	struct buffer body; /* a list page, or the body of a refusal */
 	struct kube_watch_lines lines;
-	char *resource_version;    /* where the next watch begins */
+	char *resource_version; /* where the next watch begins */
 	char *continue_token;
-	uint64_t list_number;      /* grows with every list begun */
+	uint64_t list_number; /* grows with every list begun */
 	uint64_t watch_since_ms;
-	unsigned failures;         /* in a row */
-	unsigned expirations;      /* 410s in a row */
+	unsigned failures;    /* in a row */
+	unsigned expirations; /* 410s in a row */
 };
 
 struct kube_cache_handler_row {
@@ -80,8 +81,8 @@ struct kube_cache {
 	unsigned page_size;
 
 	pthread_mutex_t mutex;
-	pthread_cond_t condition;  /* synced */
-	struct kube_store store;   /* with the mutex; read without it on the loop */
+	pthread_cond_t condition; /* synced */
+	struct kube_store store;  /* with the mutex; read without it on the loop */
 	bool synced;
 	struct error last_error;
 	uint64_t heard_ms;

@@ -24,11 +24,11 @@ enum {
 	WATCH_HEADER_TIMEOUT_MS = 30 * 1000,
 	WATCH_MINIMUM_SECONDS = 300,
 	WATCH_MAXIMUM_SECONDS = 600,
-	WATCH_GRACE_MS = 30 * 1000,      /* over its own timeoutSeconds: the server forgot us */
-	WATCH_HEALTHY_MS = 10 * 1000,    /* a watch that lived so long ends a row of failures */
+	WATCH_GRACE_MS = 30 * 1000,   /* over its own timeoutSeconds: the server forgot us */
+	WATCH_HEALTHY_MS = 10 * 1000, /* a watch that lived so long ends a row of failures */
 	FIRST_DELAY_MS = 800,
 	MAXIMUM_DELAY_MS = 30 * 1000,
-	MAXIMUM_REFUSAL = 64 * 1024,     /* body of an error response */
+	MAXIMUM_REFUSAL = 64 * 1024, /* body of an error response */
 };
 
 static struct metric_family lists_family = {
@@ -259,9 +259,9 @@ static void begin_page(struct kube_cache *cache)
 	path = kube_path_add_query(path, "continue", reflector->continue_token);
 	reflector->status = 0;
 	reflector->body.limit = KUBE_MAXIMUM_BODY;
-	reflector->stream = kube_client_stream(cache->client, path,
-	                                       cache->metadata_only ? "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1" : NULL,
-	                                       false, PAGE_TIMEOUT_MS, &callbacks, cache);
+	reflector->stream = kube_client_stream(
+		cache->client, path, cache->metadata_only ? "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1" : NULL,
+		false, PAGE_TIMEOUT_MS, &callbacks, cache);
 }
 
 static void begin_list(struct kube_cache *cache)
@@ -290,7 +290,8 @@ static int on_watch_line(const char *line, size_t length, void *argument, struct
 	if (kube_watch_event_parse(line, length, &event, err) != 0)
 		return -1;
 	object = event.object;
-	if (event.type != KUBE_WATCH_BOOKMARK || !string_equal(reflector->resource_version, json_string_at(object, "metadata.resourceVersion"))) {
+	if (event.type != KUBE_WATCH_BOOKMARK ||
+	    !string_equal(reflector->resource_version, json_string_at(object, "metadata.resourceVersion"))) {
 		free(reflector->resource_version);
 		reflector->resource_version = string_dup(json_string_at(object, "metadata.resourceVersion"));
 	}
@@ -366,7 +367,9 @@ static void on_watch_headers(struct http_stream *stream, int status, const struc
 
 static void begin_watch(struct kube_cache *cache)
 {
-	static const struct http_stream_callbacks callbacks = { .on_headers = on_watch_headers, .on_data = on_watch_data, .on_end = on_watch_end };
+	static const struct http_stream_callbacks callbacks = { .on_headers = on_watch_headers,
+		                                                .on_data = on_watch_data,
+		                                                .on_end = on_watch_end };
 	struct kube_reflector *reflector = &cache->reflector;
 	unsigned seconds = WATCH_MINIMUM_SECONDS + (unsigned)random_below(WATCH_MAXIMUM_SECONDS - WATCH_MINIMUM_SECONDS + 1);
 	FREE_CLEANUP char *timeout = string_printf("%u", seconds);

@@ -65,7 +65,9 @@ static int open_connections(struct kube_client *client, const struct kube_client
 	TLS_IDENTITY_CLEANUP struct tls_identity *identity = NULL;
 	const char *server_name = options->server_name != NULL ? options->server_name : config->tls_server_name;
 	const struct tls_client_options tls = {
-		.ca_pem = config->ca_pem, .certificate_pem = config->certificate_pem, .key_pem = config->key_pem,
+		.ca_pem = config->ca_pem,
+		.certificate_pem = config->certificate_pem,
+		.key_pem = config->key_pem,
 	};
 	struct http_client_options http = {
 		.loop = options->loop,
@@ -103,8 +105,8 @@ struct kube_client *kube_client_new(const struct kube_client_options *options, s
 	thread_condition_init(&client->condition);
 	client->server = string_dup(config->server);
 	client->path_prefix = string_dup(config->path_prefix != NULL ? config->path_prefix : "");
-	client->metrics_host = options->metrics_host != NULL ? string_dup(options->metrics_host)
-	                                                     : string_printf("%s:%u", config->host, config->port);
+	client->metrics_host =
+		options->metrics_host != NULL ? string_dup(options->metrics_host) : string_printf("%s:%u", config->host, config->port);
 	client->token = string_dup(config->token);
 	if (config->token_file != NULL)
 		client->token_file = kube_token_file_new(config->token_file);
@@ -286,8 +288,8 @@ static void leave(struct kube_client *client)
 	pthread_cond_broadcast(&client->condition);
 }
 
-int kube_client_send(struct kube_client *client, const struct kube_request *request, struct http_response *response,
-                     struct cancel *cancel, struct error *err)
+int kube_client_send(struct kube_client *client, const struct kube_request *request, struct http_response *response, struct cancel *cancel,
+                     struct error *err)
 {
 	int result;
 
@@ -324,7 +326,10 @@ struct http_stream *kube_client_stream(struct kube_client *client, const char *p
 	struct error ignored = { 0 };
 	struct http_header headers[3];
 	struct http_request request = {
-		.path = full, .headers = headers, .timeout_ms = timeout_ms, .long_lived = long_lived,
+		.path = full,
+		.headers = headers,
+		.timeout_ms = timeout_ms,
+		.long_lived = long_lived,
 	};
 
 	/* Without a readable token the server answers 401, which reaches the callbacks as any refusal does. */

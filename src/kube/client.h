@@ -40,14 +40,14 @@ struct kube_client;
 struct kube_client_options {
 	struct loop *loop;                /* drives the connections; outlives the client */
 	const struct kube_config *config; /* copied as needed; may be freed afterwards */
-	const char *connect_address;      /* IP to dial in place of config->host (a tenant's Service address); the certificate is still verified
+	const char *connect_address; /* IP to dial in place of config->host (a tenant's Service address); the certificate is still verified
 	                                   * against tls-server-name, else host. NULL: resolve host */
-	uint16_t connect_port;            /* 0: config->port */
-	const char *server_name;          /* name to verify, over config->tls_server_name; NULL: config's */
-	const char *user_agent;           /* NULL: "kamaji/VERSION" */
-	const char *metrics_host;         /* label `host` of rest_client_*; NULL: host:port. Give tenants one shared word: labels must stay few */
-	unsigned maximum_in_flight;       /* 0: KUBE_MAXIMUM_IN_FLIGHT; more calls wait */
-	uint64_t connect_timeout_ms;      /* 0: 10 s */
+	uint16_t connect_port;       /* 0: config->port */
+	const char *server_name;     /* name to verify, over config->tls_server_name; NULL: config's */
+	const char *user_agent;      /* NULL: "kamaji/VERSION" */
+	const char *metrics_host;   /* label `host` of rest_client_*; NULL: host:port. Give tenants one shared word: labels must stay few */
+	unsigned maximum_in_flight; /* 0: KUBE_MAXIMUM_IN_FLIGHT; more calls wait */
+	uint64_t connect_timeout_ms; /* 0: 10 s */
 };
 
 /* Does not connect yet. NULL with *err when credentials cannot be used (wrong PEM, key and certificate differ, ...). */
@@ -86,12 +86,12 @@ json_t *kube_client_list(struct kube_client *client, const struct kube_resource 
 
 enum kube_patch_type { KUBE_PATCH_MERGE, KUBE_PATCH_JSON, KUBE_PATCH_STRATEGIC, KUBE_PATCH_APPLY };
 
-struct kube_write_options {     /* all may be zero; a NULL pointer means all zero */
-	const char *subresource;    /* "status", "scale" */
-	const char *field_manager;  /* NULL: "kamaji" */
-	bool force;                 /* apply: take over fields of other managers */
+struct kube_write_options {        /* all may be zero; a NULL pointer means all zero */
+	const char *subresource;   /* "status", "scale" */
+	const char *field_manager; /* NULL: "kamaji" */
+	bool force;                /* apply: take over fields of other managers */
 	bool dry_run;
-	bool secret;                /* zero buffers (always for Secrets) */
+	bool secret; /* zero buffers (always for Secrets) */
 };
 /*
  * Namespace and name are read from the object's metadata; apiVersion and kind are filled in when missing (in a copy). They return the
@@ -106,23 +106,23 @@ json_t *kube_client_replace(struct kube_client *client, const struct kube_resour
 json_t *kube_client_apply(struct kube_client *client, const struct kube_resource *resource, const json_t *object,
                           const struct kube_write_options *options, struct cancel *cancel, struct error *err);
 json_t *kube_client_patch(struct kube_client *client, const struct kube_resource *resource, const char *namespace, const char *name,
-                          enum kube_patch_type type, const json_t *patch, const struct kube_write_options *options,
-                          struct cancel *cancel, struct error *err);
+                          enum kube_patch_type type, const json_t *patch, const struct kube_write_options *options, struct cancel *cancel,
+                          struct error *err);
 
 struct kube_delete_options {
 	const char *uid, *resource_version; /* preconditions: another object of that name gives CONFLICT */
 	const char *propagation;            /* "Background" (NULL), "Foreground", "Orphan" */
 	int64_t grace_seconds;              /* 0: the server's default; -1: at once (0 s) */
 	bool dry_run;
-	bool *completed;                    /* may be NULL; set true when the object is gone, false when it waits for finalizers or a grace period */
+	bool *completed; /* may be NULL; set true when the object is gone, false when it waits for finalizers or a grace period */
 };
 /* 0 also when the object is being deleted (finalizers); NOT_FOUND when it was not there. */
 int kube_client_delete(struct kube_client *client, const struct kube_resource *resource, const char *namespace, const char *name,
                        const struct kube_delete_options *options, struct cancel *cancel, struct error *err);
 /* Deletes everything that the selectors of the options match, in one request; a namespaced resource needs its namespace. */
 int kube_client_delete_collection(struct kube_client *client, const struct kube_resource *resource, const char *namespace,
-                                  const struct kube_list_options *list, const struct kube_delete_options *options,
-                                  struct cancel *cancel, struct error *err);
+                                  const struct kube_list_options *list, const struct kube_delete_options *options, struct cancel *cancel,
+                                  struct error *err);
 
 /* GET of any path ("/readyz", "/version", "/openapi/v3"). The body is appended to out. Answers of 400 and above are errors. */
 int kube_client_get_raw(struct kube_client *client, const char *path, struct buffer *out, struct cancel *cancel, struct error *err);

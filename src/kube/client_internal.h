@@ -12,16 +12,16 @@ struct kube_request {
 	const char *content_type; /* of the body */
 	const char *body;
 	size_t body_length;
-	bool secret;              /* errors must not quote the body */
-	const char *what;         /* begins every error message: "get secrets a/b" */
+	bool secret;      /* errors must not quote the body */
+	const char *what; /* begins every error message: "get secrets a/b" */
 };
 
 /*
  * Sends it: waits for a place among the requests in flight, honours 429 and the token. 0 with a 2xx response (http_response_free() by the
  * caller also after an error); -1 with *err from the Status.
  */
-int kube_client_send(struct kube_client *client, const struct kube_request *request, struct http_response *response,
-                     struct cancel *cancel, struct error *err);
+int kube_client_send(struct kube_client *client, const struct kube_request *request, struct http_response *response, struct cancel *cancel,
+                     struct error *err);
 /* The same with the body parsed as JSON; new reference. */
 json_t *kube_client_send_json(struct kube_client *client, const struct kube_request *request, struct cancel *cancel, struct error *err);
 

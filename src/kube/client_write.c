@@ -48,8 +48,8 @@ static char *body_of(const struct kube_resource *resource, const json_t *object)
 	return text;
 }
 
-static char *write_path(const struct kube_resource *resource, const char *namespace, const char *name, const struct kube_write_options *options,
-                        bool force)
+static char *write_path(const struct kube_resource *resource, const char *namespace, const char *name,
+                        const struct kube_write_options *options, bool force)
 {
 	char *path = kube_resource_path(resource, namespace, name, options->subresource);
 
@@ -116,8 +116,8 @@ static const char *patch_content_type(enum kube_patch_type type)
 }
 
 json_t *kube_client_patch(struct kube_client *client, const struct kube_resource *resource, const char *namespace, const char *name,
-                          enum kube_patch_type type, const json_t *patch, const struct kube_write_options *options,
-                          struct cancel *cancel, struct error *err)
+                          enum kube_patch_type type, const json_t *patch, const struct kube_write_options *options, struct cancel *cancel,
+                          struct error *err)
 {
 	const struct kube_write_options *chosen = options != NULL ? options : &no_write_options;
 	FREE_CLEANUP char *what = kube_call_text(type == KUBE_PATCH_APPLY ? "apply" : "patch", resource, namespace, name);
@@ -126,7 +126,8 @@ json_t *kube_client_patch(struct kube_client *client, const struct kube_resource
 
 	if (kube_call_check(resource, namespace, name, what, err) != 0)
 		return NULL;
-	return send_object(client, resource, &request, chosen, type == KUBE_PATCH_APPLY ? body_of(resource, patch) : json_text(patch), cancel, err);
+	return send_object(client, resource, &request, chosen, type == KUBE_PATCH_APPLY ? body_of(resource, patch) : json_text(patch),
+	                   cancel, err);
 }
 
 json_t *kube_client_apply(struct kube_client *client, const struct kube_resource *resource, const json_t *object,
@@ -151,12 +152,17 @@ static char *delete_body(const struct kube_delete_options *options)
 }
 
 /* The answer is a Status when the object is gone, and the object itself while it waits for something. */
-static int send_delete(struct kube_client *client, const char *path, const char *what, bool secret, const struct kube_delete_options *options,
-                       struct cancel *cancel, struct error *err)
+static int send_delete(struct kube_client *client, const char *path, const char *what, bool secret,
+                       const struct kube_delete_options *options, struct cancel *cancel, struct error *err)
 {
 	FREE_CLEANUP char *body = delete_body(options);
 	const struct kube_request request = {
-		.method = "DELETE", .path = path, .content_type = "application/json", .body = body, .body_length = strlen(body), .what = what,
+		.method = "DELETE",
+		.path = path,
+		.content_type = "application/json",
+		.body = body,
+		.body_length = strlen(body),
+		.what = what,
 		.secret = secret,
 	};
 	JSON_SCRUB_CLEANUP json_t *answer = kube_client_send_json(client, &request, cancel, err);
@@ -175,12 +181,13 @@ int kube_client_delete(struct kube_client *client, const struct kube_resource *r
 
 	if (kube_call_check(resource, namespace, name, what, err) != 0)
 		return -1;
-	return send_delete(client, path, what, resource == &kube_resource_secret, options != NULL ? options : &no_delete_options, cancel, err);
+	return send_delete(client, path, what, resource == &kube_resource_secret, options != NULL ? options : &no_delete_options, cancel,
+	                   err);
 }
 
 int kube_client_delete_collection(struct kube_client *client, const struct kube_resource *resource, const char *namespace,
-                                  const struct kube_list_options *list, const struct kube_delete_options *options,
-                                  struct cancel *cancel, struct error *err)
+                                  const struct kube_list_options *list, const struct kube_delete_options *options, struct cancel *cancel,
+                                  struct error *err)
 {
 	FREE_CLEANUP char *what = kube_call_text("delete all", resource, namespace, NULL);
 	FREE_CLEANUP char *path = kube_resource_path(resource, namespace, NULL, NULL);
@@ -189,5 +196,6 @@ int kube_client_delete_collection(struct kube_client *client, const struct kube_
 		return error_set(err, ERROR_BUG, "%s: the namespace is empty", what);
 	path = kube_path_add_query(path, "labelSelector", list != NULL ? list->label_selector : NULL);
 	path = kube_path_add_query(path, "fieldSelector", list != NULL ? list->field_selector : NULL);
-	return send_delete(client, path, what, resource == &kube_resource_secret, options != NULL ? options : &no_delete_options, cancel, err);
+	return send_delete(client, path, what, resource == &kube_resource_secret, options != NULL ? options : &no_delete_options, cancel,
+	                   err);
 }

@@ -112,7 +112,8 @@ struct kube_config *kube_config_in_cluster(const char *folder, struct error *err
 	}
 	if (!file_exists(config->token_file)) {
 		error_set(err, ERROR_NOT_FOUND,
-		          "in-cluster configuration: %s does not exist; let the pod mount its service account token (automountServiceAccountToken)",
+		          "in-cluster configuration: %s does not exist; let the pod mount its service account token "
+		          "(automountServiceAccountToken)",
 		          config->token_file);
 		return NULL;
 	}
@@ -139,8 +140,8 @@ struct kube_config *kube_config_load(const char *path, const char *context, stru
 		return kube_config_in_cluster(NULL, err);
 	standard = string_printf("%s/.kube/config", string_empty(home) ? "/root" : home);
 	if (!file_exists(standard)) {
-		error_set(err, ERROR_NOT_FOUND,
-		          "no cluster configuration: give --kubeconfig, set KUBECONFIG, run in a pod, or make %s", standard);
+		error_set(err, ERROR_NOT_FOUND, "no cluster configuration: give --kubeconfig, set KUBECONFIG, run in a pod, or make %s",
+		          standard);
 		return NULL;
 	}
 	return kube_config_from_files(standard, context, err);

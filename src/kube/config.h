@@ -19,11 +19,11 @@ enum { KUBE_CONFIG_MAXIMUM_BYTES = 1024 * 1024 };
 
 /* Everything is owned by the struct; end with kube_config_free(), which zeroes keys and tokens. Unset text is NULL. */
 struct kube_config {
-	char *source;          /* for messages: "/home/me/.kube/config", "in-cluster", what the caller gave */
-	char *context;         /* name of the context in use, NULL in-cluster */
-	char *user;            /* its user's name */
-	char *server;          /* as written: "https://10.0.0.1:6443" */
-	char *host;            /* host part without brackets */
+	char *source;  /* for messages: "/home/me/.kube/config", "in-cluster", what the caller gave */
+	char *context; /* name of the context in use, NULL in-cluster */
+	char *user;    /* its user's name */
+	char *server;  /* as written: "https://10.0.0.1:6443" */
+	char *host;    /* host part without brackets */
 	uint16_t port;
 	char *path_prefix;     /* path of the server URL without a trailing slash; "" mostly */
 	bool plaintext;        /* http:// (only ever on loopback: refused elsewhere) */

@@ -49,7 +49,8 @@ static int check_document(const json_t *root, const char *source, struct error *
 	if (!json_is_object(root))
 		return error_set(err, ERROR_INVALID, "%s is not a kubeconfig: a mapping is expected", source);
 	if (json_string_at(root, "kind") != NULL && !string_equal(json_string_at(root, "kind"), "Config"))
-		return error_set(err, ERROR_INVALID, "%s: kind is \"%s\", a kubeconfig has \"Config\"", source, json_string_at(root, "kind"));
+		return error_set(err, ERROR_INVALID, "%s: kind is \"%s\", a kubeconfig has \"Config\"", source,
+		                 json_string_at(root, "kind"));
 	for (size_t i = 0; i < ARRAY_LENGTH(lists); i++) {
 		const json_t *list = json_object_get(root, lists[i]);
 
@@ -132,9 +133,10 @@ static int read_cluster(struct kube_config *config, const struct found *found, c
 	const char *server = json_string_at(found->body, "server");
 
 	if (json_boolean_or(found->body, "insecure-skip-tls-verify", false))
-		return error_set(err, ERROR_INVALID,
-		                 "%s: insecure-skip-tls-verify is refused; give certificate-authority-data (and tls-server-name when names differ)",
-		                 what);
+		return error_set(
+			err, ERROR_INVALID,
+			"%s: insecure-skip-tls-verify is refused; give certificate-authority-data (and tls-server-name when names differ)",
+			what);
 	if (string_empty(server))
 		return error_set(err, ERROR_INVALID, "%s: server is missing", what);
 	if (kube_config_set_server(config, server, err) != 0)
@@ -142,8 +144,8 @@ static int read_cluster(struct kube_config *config, const struct found *found, c
 	config->tls_server_name = string_dup(json_string_at(found->body, "tls-server-name"));
 	config->proxy_url = string_dup(json_string_at(found->body, "proxy-url"));
 	if (config->proxy_url != NULL && !string_has_prefix(config->proxy_url, "http://"))
-		return error_set(err, ERROR_INVALID, "%s: proxy-url must begin with http:// (CONNECT proxies are supported, SOCKS and https:// are not)",
-		                 what);
+		return error_set(err, ERROR_INVALID,
+		                 "%s: proxy-url must begin with http:// (CONNECT proxies are supported, SOCKS and https:// are not)", what);
 	return read_credential(found, what, "certificate-authority", &config->ca_pem, err);
 }
 
@@ -190,8 +192,8 @@ static int read_user(struct kube_config *config, const struct found *found, cons
 	if (!string_empty(token_file)) {
 		if (found->document->folder == NULL)
 			return error_set(err, ERROR_INVALID, "%s: tokenFile names a file; only token is allowed here", what);
-		config->token_file = token_file[0] == '/' ? string_dup(token_file)
-		                                          : string_printf("%s/%s", found->document->folder, token_file);
+		config->token_file =
+			token_file[0] == '/' ? string_dup(token_file) : string_printf("%s/%s", found->document->folder, token_file);
 	}
 	return 0;
 }
@@ -219,7 +221,8 @@ static int resolve(struct kube_config *config, const struct documents *documents
 	}
 	cluster = find_named(documents, "clusters", cluster_name, "cluster");
 	if (!json_is_object(cluster.body))
-		return error_set(err, ERROR_INVALID, "%s: cluster \"%s\" of context \"%s\" does not exist", config->source, cluster_name, chosen);
+		return error_set(err, ERROR_INVALID, "%s: cluster \"%s\" of context \"%s\" does not exist", config->source, cluster_name,
+		                 chosen);
 	cluster_what = string_printf("%s: cluster \"%s\"", config->source, cluster_name);
 	if (read_cluster(config, &cluster, cluster_what, err) != 0)
 		return -1;

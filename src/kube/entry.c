@@ -33,8 +33,7 @@ static char *owned_fields(const json_t *metadata, const char *manager)
 
 	json_array_foreach(records, index, record) {
 		if (!string_equal(json_string_at(record, "manager"), manager) ||
-		    !string_equal(json_string_at(record, "operation"), "Apply") ||
-		    !string_empty(json_string_at(record, "subresource")))
+		    !string_equal(json_string_at(record, "operation"), "Apply") || !string_empty(json_string_at(record, "subresource")))
 			continue;
 		if (json_is_object(json_object_get(record, "fieldsV1")))
 			return json_text(json_object_get(record, "fieldsV1"));
@@ -85,7 +84,8 @@ struct kube_entry *kube_entry_new(json_t *object, const char *field_manager, str
 	key_length = strlen(key);
 	json_length = strlen(json);
 	owned_length = owned != NULL ? strlen(owned) : 0;
-	size = sizeof(*held) + key_length + strlen(namespace) + strlen(name) + strlen(uid) + strlen(version) + json_length + owned_length + 7;
+	size = sizeof(*held) + key_length + strlen(namespace) + strlen(name) + strlen(uid) + strlen(version) + json_length + owned_length +
+	       7;
 	held = malloc(size);
 	if (held == NULL)
 		abort();

@@ -13,16 +13,16 @@
 #include "base/error.h"
 
 struct kube_entry {
-	const char *key;              /* "namespace/name" or "name" */
-	const char *namespace;        /* "" for cluster-scoped */
+	const char *key;       /* "namespace/name" or "name" */
+	const char *namespace; /* "" for cluster-scoped */
 	const char *name;
 	const char *uid;              /* "" when the server sent none */
 	const char *resource_version; /* opaque: equality only */
 	const char *json;             /* NUL-terminated */
 	size_t json_length;
-	const char *owned;            /* fieldsV1 text of our manager's Apply entry; "" when it never applied */
-	int64_t generation;           /* metadata.generation, 0 when absent */
-	size_t size;                  /* memory of the entry, for accounting */
+	const char *owned;  /* fieldsV1 text of our manager's Apply entry; "" when it never applied */
+	int64_t generation; /* metadata.generation, 0 when absent */
+	size_t size;        /* memory of the entry, for accounting */
 };
 
 /* Takes what it needs from the object and strips it (managedFields leave the object). NULL when it has no metadata.name. Mostly the

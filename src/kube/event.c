@@ -90,13 +90,14 @@ static json_t *event_object(const struct event_recorder *recorder, const struct 
 	json_t *event, *involved;
 
 	clock_format_rfc3339(pending->seconds, when, sizeof(when));
-	event = json_build("{s:s, s:s, s:{s:s, s:s}, s:s, s:s, s:s, s:{s:s, s:s}, s:s, s:s, s:i, s:s, s:s}", "apiVersion", "v1", "kind", "Event",
-	                   "metadata", "name", event_name, "namespace", event_namespace(pending), "type", type_text(pending->type), "reason",
-	                   pending->reason, "message", pending->message, "source", "component", recorder->component, "host", recorder->instance,
-	                   "firstTimestamp", when, "lastTimestamp", when, "count", 1, "reportingComponent", recorder->component,
-	                   "reportingInstance", recorder->instance);
-	involved = json_build("{s:s, s:s, s:s}", "apiVersion", kube_resource_api_version(pending->resource, api_version, sizeof(api_version)),
-	                      "kind", pending->resource->kind, "name", pending->name);
+	event = json_build("{s:s, s:s, s:{s:s, s:s}, s:s, s:s, s:s, s:{s:s, s:s}, s:s, s:s, s:i, s:s, s:s}", "apiVersion", "v1", "kind",
+	                   "Event", "metadata", "name", event_name, "namespace", event_namespace(pending), "type", type_text(pending->type),
+	                   "reason", pending->reason, "message", pending->message, "source", "component", recorder->component, "host",
+	                   recorder->instance, "firstTimestamp", when, "lastTimestamp", when, "count", 1, "reportingComponent",
+	                   recorder->component, "reportingInstance", recorder->instance);
+	involved =
+		json_build("{s:s, s:s, s:s}", "apiVersion", kube_resource_api_version(pending->resource, api_version, sizeof(api_version)),
+	                   "kind", pending->resource->kind, "name", pending->name);
 	json_put_string(involved, "namespace", string_empty(pending->namespace) ? NULL : pending->namespace);
 	json_put_string(involved, "uid", string_empty(pending->uid) ? NULL : pending->uid);
 	json_put_string(involved, "resourceVersion", string_empty(pending->resource_version) ? NULL : pending->resource_version);
@@ -113,16 +114,16 @@ static int patch_event(struct event_recorder *recorder, const struct pending *pe
 
 	clock_format_rfc3339(pending->seconds, when, sizeof(when));
 	patch = json_build("{s:I, s:s}", "count", (json_int_t)series->count, "lastTimestamp", when);
-	stored = kube_client_patch(recorder->client, &kube_resource_event, event_namespace(pending), series->event_name, KUBE_PATCH_MERGE, patch,
-	                           NULL, cancel, err);
+	stored = kube_client_patch(recorder->client, &kube_resource_event, event_namespace(pending), series->event_name, KUBE_PATCH_MERGE,
+	                           patch, NULL, cancel, err);
 	return stored != NULL ? 0 : -1;
 }
 
 static int create_event(struct event_recorder *recorder, const struct pending *pending, struct event_series *series, struct cancel *cancel,
                         struct error *err)
 {
-	FREE_CLEANUP char *name = string_printf("%.*s.%016llx", MAXIMUM_OBJECT_NAME, pending->name,
-	                                        (unsigned long long)random_below(UINT64_MAX));
+	FREE_CLEANUP char *name =
+		string_printf("%.*s.%016llx", MAXIMUM_OBJECT_NAME, pending->name, (unsigned long long)random_below(UINT64_MAX));
 	JSON_CLEANUP json_t *event = event_object(recorder, pending, name);
 	JSON_CLEANUP json_t *stored = kube_client_create(recorder->client, &kube_resource_event, event, NULL, cancel, err);
 
@@ -148,8 +149,10 @@ static int send_once(struct event_recorder *recorder, const struct pending *pend
 
 static void send_pending(struct event_recorder *recorder, const struct pending *pending)
 {
-	FREE_CLEANUP char *object_key = string_printf("%s/%s/%s/%s", pending->resource->kind, pending->namespace, pending->name, pending->uid);
-	FREE_CLEANUP char *series_key = string_printf("%s\n%s\n%s\n%s", object_key, type_text(pending->type), pending->reason, pending->message);
+	FREE_CLEANUP char *object_key =
+		string_printf("%s/%s/%s/%s", pending->resource->kind, pending->namespace, pending->name, pending->uid);
+	FREE_CLEANUP char *series_key =
+		string_printf("%s\n%s\n%s\n%s", object_key, type_text(pending->type), pending->reason, pending->message);
 	struct event_series *series;
 	struct error err = { 0 };
 
@@ -282,10 +285,15 @@ void event_recorder_record(struct event_recorder *recorder, const struct event_o
 	if (pending == NULL)
 		abort();
 	*pending = (struct pending){
-		.resource = object->resource, .namespace = string_dup(object->namespace != NULL ? object->namespace : ""),
-		.name = string_dup(object->name), .uid = string_dup(object->uid != NULL ? object->uid : ""),
-		.resource_version = string_dup(object->resource_version != NULL ? object->resource_version : ""), .reason = string_dup(reason),
-		.message = message, .type = type, .seconds = clock_wall_seconds(),
+		.resource = object->resource,
+		.namespace = string_dup(object->namespace != NULL ? object->namespace : ""),
+		.name = string_dup(object->name),
+		.uid = string_dup(object->uid != NULL ? object->uid : ""),
+		.resource_version = string_dup(object->resource_version != NULL ? object->resource_version : ""),
+		.reason = string_dup(reason),
+		.message = message,
+		.type = type,
+		.seconds = clock_wall_seconds(),
 	};
 	THREAD_LOCKED(&recorder->mutex);
 	if (recorder->stopping || recorder->queued >= MAXIMUM_QUEUED) {

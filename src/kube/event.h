@@ -19,7 +19,7 @@ enum event_type { EVENT_NORMAL, EVENT_WARNING };
 /* What the event is about. Texts are copied. */
 struct event_object {
 	const struct kube_resource *resource;
-	const char *namespace;        /* NULL for cluster-scoped: the Event then lives in "default" */
+	const char *namespace; /* NULL for cluster-scoped: the Event then lives in "default" */
 	const char *name;
 	const char *uid;              /* may be NULL */
 	const char *resource_version; /* may be NULL */

@@ -11,7 +11,7 @@ enum {
 	EVENT_SERIES_MS = 10 * 60 * 1000, /* the same again within this is counted up */
 	EVENT_BURST = 25,
 	EVENT_REFILL_MS = 300 * 1000,
-	EVENT_TABLE_MAXIMUM = 4096,       /* then what is old is forgotten */
+	EVENT_TABLE_MAXIMUM = 4096, /* then what is old is forgotten */
 };
 
 struct event_series {

@@ -17,7 +17,8 @@ json_t *kube_json_parse(const char *bytes, size_t length, bool secret, struct er
 	}
 	value = json_loadb(bytes, length, JSON_ALLOW_NUL, &problem);
 	if (value == NULL)
-		error_set(err, ERROR_CORRUPT, "JSON of %zu bytes: at byte %d: %s", length, problem.position, secret ? "not JSON" : problem.text);
+		error_set(err, ERROR_CORRUPT, "JSON of %zu bytes: at byte %d: %s", length, problem.position,
+		          secret ? "not JSON" : problem.text);
 	return value;
 }
 

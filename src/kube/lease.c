@@ -21,7 +21,7 @@ struct lease_election {
 	struct lease_election_options options; /* texts are owned */
 	struct kube_client *client;
 	char *namespace, *name, *identity;
-	struct lease_machine machine;          /* the thread's alone while it runs */
+	struct lease_machine machine; /* the thread's alone while it runs */
 	struct cancel *cancel;
 	pthread_t thread;
 	atomic_bool leading;
@@ -201,7 +201,9 @@ struct lease_election *lease_election_start(const struct lease_election_options 
 	election->name = string_dup(options->name);
 	election->identity = string_dup(options->identity);
 	election->machine = (struct lease_machine){
-		.namespace = election->namespace, .name = election->name, .identity = election->identity,
+		.namespace = election->namespace,
+		.name = election->name,
+		.identity = election->identity,
 		.lease_duration_ms = election->options.lease_duration_ms,
 	};
 	election->cancel = cancel_new(NULL, UINT64_MAX);

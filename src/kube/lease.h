@@ -18,12 +18,12 @@
 struct lease_election;
 
 struct lease_election_options {
-	struct kube_client *client;   /* should be this election's own; a reference is taken */
+	struct kube_client *client; /* should be this election's own; a reference is taken */
 	const char *namespace, *name;
-	const char *identity;         /* unique: host name + "_" + uuid, see lease_identity_new() */
-	unsigned lease_duration_ms;   /* 0: 15000 */
-	unsigned renew_deadline_ms;   /* 0: 10000 */
-	unsigned retry_period_ms;     /* 0: 2000, with jitter up to 20 % as client-go */
+	const char *identity;       /* unique: host name + "_" + uuid, see lease_identity_new() */
+	unsigned lease_duration_ms; /* 0: 15000 */
+	unsigned renew_deadline_ms; /* 0: 10000 */
+	unsigned retry_period_ms;   /* 0: 2000, with jitter up to 20 % as client-go */
 	/* On the election's thread; any may be NULL. */
 	void (*on_acquired)(void *argument);
 	void (*on_lost)(void *argument, const struct error *why);

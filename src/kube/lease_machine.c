@@ -57,8 +57,8 @@ static json_t *writable_copy(const struct lease_machine *machine)
 	json_t *copy;
 
 	if (machine->lease == NULL)
-		return json_build("{s:s, s:s, s:{s:s, s:s}, s:{}}", "apiVersion", "coordination.k8s.io/v1", "kind", "Lease", "metadata", "name",
-		                  machine->name, "namespace", machine->namespace, "spec");
+		return json_build("{s:s, s:s, s:{s:s, s:s}, s:{}}", "apiVersion", "coordination.k8s.io/v1", "kind", "Lease", "metadata",
+		                  "name", machine->name, "namespace", machine->namespace, "spec");
 	copy = json_deep_copy(machine->lease);
 	if (copy == NULL)
 		abort();

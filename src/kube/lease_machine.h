@@ -10,9 +10,9 @@ struct lease_machine {
 	const char *namespace, *name, *identity;
 	unsigned lease_duration_ms;
 	bool leading;
-	json_t *lease;          /* as last seen or written; owned */
-	char *observed;         /* its spec as text; owned */
-	uint64_t observed_ms;   /* when that text was first seen, monotonic */
+	json_t *lease;        /* as last seen or written; owned */
+	char *observed;       /* its spec as text; owned */
+	uint64_t observed_ms; /* when that text was first seen, monotonic */
 };
 
 enum lease_action {

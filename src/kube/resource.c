@@ -10,53 +10,52 @@
 #include "base/strings.h"
 
 /* One row per resource: constant, group, version, plural, kind, namespaced. */
-#define KUBE_RESOURCES(ROW)                                                                                        \
-	ROW(tenant_control_plane, "kamaji.clastix.io", "v1alpha1", "tenantcontrolplanes", "TenantControlPlane", true)  \
-	ROW(data_store, "kamaji.clastix.io", "v1alpha1", "datastores", "DataStore", false)                             \
+#define KUBE_RESOURCES(ROW) \
+	ROW(tenant_control_plane, "kamaji.clastix.io", "v1alpha1", "tenantcontrolplanes", "TenantControlPlane", true) \
+	ROW(data_store, "kamaji.clastix.io", "v1alpha1", "datastores", "DataStore", false) \
 	ROW(kubeconfig_generator, "kamaji.clastix.io", "v1alpha1", "kubeconfiggenerators", "KubeconfigGenerator", false) \
-	ROW(config_map, "", "v1", "configmaps", "ConfigMap", true)                                                     \
-	ROW(endpoints, "", "v1", "endpoints", "Endpoints", true)                                                       \
-	ROW(event, "", "v1", "events", "Event", true)                                                                  \
-	ROW(namespace, "", "v1", "namespaces", "Namespace", false)                                                     \
-	ROW(node, "", "v1", "nodes", "Node", false)                                                                    \
-	ROW(persistent_volume, "", "v1", "persistentvolumes", "PersistentVolume", false)                               \
-	ROW(persistent_volume_claim, "", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", true)                \
-	ROW(pod, "", "v1", "pods", "Pod", true)                                                                        \
-	ROW(secret, "", "v1", "secrets", "Secret", true)                                                               \
-	ROW(service, "", "v1", "services", "Service", true)                                                            \
-	ROW(service_account, "", "v1", "serviceaccounts", "ServiceAccount", true)                                      \
-	ROW(daemon_set, "apps", "v1", "daemonsets", "DaemonSet", true)                                                 \
-	ROW(deployment, "apps", "v1", "deployments", "Deployment", true)                                               \
-	ROW(replica_set, "apps", "v1", "replicasets", "ReplicaSet", true)                                              \
-	ROW(stateful_set, "apps", "v1", "statefulsets", "StatefulSet", true)                                           \
-	ROW(job, "batch", "v1", "jobs", "Job", true)                                                                   \
-	ROW(endpoint_slice, "discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", true)                         \
-	ROW(gateway, "gateway.networking.k8s.io", "v1", "gateways", "Gateway", true)                                   \
-	ROW(grpc_route, "gateway.networking.k8s.io", "v1", "grpcroutes", "GRPCRoute", true)                            \
-	ROW(http_route, "gateway.networking.k8s.io", "v1", "httproutes", "HTTPRoute", true)                            \
-	ROW(ingress, "networking.k8s.io", "v1", "ingresses", "Ingress", true)                                          \
-	ROW(tls_route, "gateway.networking.k8s.io", "v1", "tlsroutes", "TLSRoute", true)                               \
-	ROW(tls_route_v1alpha2, "gateway.networking.k8s.io", "v1alpha2", "tlsroutes", "TLSRoute", true)                \
-	ROW(cluster_role, "rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", false)                     \
+	ROW(config_map, "", "v1", "configmaps", "ConfigMap", true) \
+	ROW(endpoints, "", "v1", "endpoints", "Endpoints", true) \
+	ROW(event, "", "v1", "events", "Event", true) \
+	ROW(namespace, "", "v1", "namespaces", "Namespace", false) \
+	ROW(node, "", "v1", "nodes", "Node", false) \
+	ROW(persistent_volume, "", "v1", "persistentvolumes", "PersistentVolume", false) \
+	ROW(persistent_volume_claim, "", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", true) \
+	ROW(pod, "", "v1", "pods", "Pod", true) \
+	ROW(secret, "", "v1", "secrets", "Secret", true) \
+	ROW(service, "", "v1", "services", "Service", true) \
+	ROW(service_account, "", "v1", "serviceaccounts", "ServiceAccount", true) \
+	ROW(daemon_set, "apps", "v1", "daemonsets", "DaemonSet", true) \
+	ROW(deployment, "apps", "v1", "deployments", "Deployment", true) \
+	ROW(replica_set, "apps", "v1", "replicasets", "ReplicaSet", true) \
+	ROW(stateful_set, "apps", "v1", "statefulsets", "StatefulSet", true) \
+	ROW(job, "batch", "v1", "jobs", "Job", true) \
+	ROW(endpoint_slice, "discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", true) \
+	ROW(gateway, "gateway.networking.k8s.io", "v1", "gateways", "Gateway", true) \
+	ROW(grpc_route, "gateway.networking.k8s.io", "v1", "grpcroutes", "GRPCRoute", true) \
+	ROW(http_route, "gateway.networking.k8s.io", "v1", "httproutes", "HTTPRoute", true) \
+	ROW(ingress, "networking.k8s.io", "v1", "ingresses", "Ingress", true) \
+	ROW(tls_route, "gateway.networking.k8s.io", "v1", "tlsroutes", "TLSRoute", true) \
+	ROW(tls_route_v1alpha2, "gateway.networking.k8s.io", "v1alpha2", "tlsroutes", "TLSRoute", true) \
+	ROW(cluster_role, "rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", false) \
 	ROW(cluster_role_binding, "rbac.authorization.k8s.io", "v1", "clusterrolebindings", "ClusterRoleBinding", false) \
-	ROW(role, "rbac.authorization.k8s.io", "v1", "roles", "Role", true)                                            \
-	ROW(role_binding, "rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding", true)                      \
-	ROW(certificate_signing_request, "certificates.k8s.io", "v1", "certificatesigningrequests",                    \
-	    "CertificateSigningRequest", false)                                                                        \
-	ROW(api_service, "apiregistration.k8s.io", "v1", "apiservices", "APIService", false)                           \
-	ROW(custom_resource_definition, "apiextensions.k8s.io", "v1", "customresourcedefinitions",                     \
-	    "CustomResourceDefinition", false)                                                                         \
-	ROW(events_event, "events.k8s.io", "v1", "events", "Event", true)                                              \
-	ROW(lease, "coordination.k8s.io", "v1", "leases", "Lease", true)                                               \
-	ROW(mutating_webhook_configuration, "admissionregistration.k8s.io", "v1", "mutatingwebhookconfigurations",     \
-	    "MutatingWebhookConfiguration", false)                                                                     \
-	ROW(storage_class, "storage.k8s.io", "v1", "storageclasses", "StorageClass", false)                            \
+	ROW(role, "rbac.authorization.k8s.io", "v1", "roles", "Role", true) \
+	ROW(role_binding, "rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding", true) \
+	ROW(certificate_signing_request, "certificates.k8s.io", "v1", "certificatesigningrequests", "CertificateSigningRequest", false) \
+	ROW(api_service, "apiregistration.k8s.io", "v1", "apiservices", "APIService", false) \
+	ROW(custom_resource_definition, "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", false) \
+	ROW(events_event, "events.k8s.io", "v1", "events", "Event", true) \
+	ROW(lease, "coordination.k8s.io", "v1", "leases", "Lease", true) \
+	ROW(mutating_webhook_configuration, "admissionregistration.k8s.io", "v1", "mutatingwebhookconfigurations", \
+	    "MutatingWebhookConfiguration", false) \
+	ROW(storage_class, "storage.k8s.io", "v1", "storageclasses", "StorageClass", false) \
 	ROW(validating_webhook_configuration, "admissionregistration.k8s.io", "v1", "validatingwebhookconfigurations", \
 	    "ValidatingWebhookConfiguration", false)
 
 #define DEFINE(constant, group_, version_, plural_, kind_, namespaced_) \
-	const struct kube_resource kube_resource_##constant = { .group = group_, .version = version_, .plural = plural_, .kind = kind_, \
-	                                                        .namespaced = namespaced_ };
+	const struct kube_resource kube_resource_##constant = { \
+		.group = group_, .version = version_, .plural = plural_, .kind = kind_, .namespaced = namespaced_ \
+	};
 KUBE_RESOURCES(DEFINE)
 #undef DEFINE
 

@@ -41,7 +41,8 @@ static void digest_members(json_t *members, bool encoded, json_t *into)
 	json_object_foreach(members, key, value)
 		if (json_is_string(value))
 			json_object_set_new(into, key,
-			                    encoded ? digest_of_encoded(value) : digest_of(json_string_value(value), json_string_length(value)));
+			                    encoded ? digest_of_encoded(value)
+			                            : digest_of(json_string_value(value), json_string_length(value)));
 }
 
 void kube_secret_digest(json_t *secret)

@@ -46,10 +46,12 @@ static const char *const queue_labels[] = { "name", NULL };
 	static struct metric_family variable = { .name = name_, .help = help_, .type = type_, .labels = queue_labels, __VA_ARGS__ }
 QUEUE_FAMILY(depth_family, "workqueue_depth", METRIC_GAUGE, "Current depth of workqueue");
 QUEUE_FAMILY(adds_family, "workqueue_adds_total", METRIC_COUNTER, "Total number of adds handled by workqueue");
-QUEUE_FAMILY(wait_family, "workqueue_queue_duration_seconds", METRIC_HISTOGRAM, "How long in seconds an item stays in workqueue before being requested",
-             .buckets = queue_buckets, .bucket_count = ARRAY_LENGTH(queue_buckets));
-QUEUE_FAMILY(work_family, "workqueue_work_duration_seconds", METRIC_HISTOGRAM, "How long in seconds processing an item from workqueue takes.",
-             .buckets = queue_buckets, .bucket_count = ARRAY_LENGTH(queue_buckets));
+QUEUE_FAMILY(wait_family, "workqueue_queue_duration_seconds", METRIC_HISTOGRAM,
+             "How long in seconds an item stays in workqueue before being requested", .buckets = queue_buckets,
+             .bucket_count = ARRAY_LENGTH(queue_buckets));
+QUEUE_FAMILY(work_family, "workqueue_work_duration_seconds", METRIC_HISTOGRAM,
+             "How long in seconds processing an item from workqueue takes.", .buckets = queue_buckets,
+             .bucket_count = ARRAY_LENGTH(queue_buckets));
 QUEUE_FAMILY(retries_family, "workqueue_retries_total", METRIC_COUNTER, "Total number of retries handled by workqueue");
 QUEUE_FAMILY(unfinished_family, "workqueue_unfinished_work_seconds", METRIC_GAUGE,
              "How many seconds of work has been done that is in progress and hasn't been observed by work_duration.");
@@ -377,7 +379,8 @@ int work_queue_drain(struct work_queue *queue, struct cancel *cancel, struct err
 	shut_down(queue);
 	while (queue->first != NULL || queue->processing > 0)
 		if (kube_waiter_wait(&waiter, UINT64_MAX, err) != 0)
-			return error_wrap(err, "queue %s: %zu keys wait and %zu are worked on", queue->name, queue->depth, queue->processing);
+			return error_wrap(err, "queue %s: %zu keys wait and %zu are worked on", queue->name, queue->depth,
+			                  queue->processing);
 	return 0;
 }
 

@@ -53,7 +53,7 @@ void work_queue_shutdown(struct work_queue *queue);
 /* Shutdown, then waits until queued keys were taken and done (or -1 when cancelled). */
 int work_queue_drain(struct work_queue *queue, struct cancel *cancel, struct error *err);
 
-size_t work_queue_depth(const struct work_queue *queue);      /* waiting, without delayed ones */
+size_t work_queue_depth(const struct work_queue *queue); /* waiting, without delayed ones */
 size_t work_queue_delayed(const struct work_queue *queue);
 size_t work_queue_processing(const struct work_queue *queue);
 /* Sets the gauges that depend on the present time (unfinished work, longest running): call before metrics_write(). */

@@ -39,7 +39,8 @@ struct check {
 
 static void expect(struct check *check, bool held, const char *what, const struct error *err)
 {
-	printf("%-4s %s%s%s\n", held ? "ok" : "FAIL", what, err != NULL && err->message[0] != '\0' ? " | " : "", err != NULL ? err->message : "");
+	printf("%-4s %s%s%s\n", held ? "ok" : "FAIL", what, err != NULL && err->message[0] != '\0' ? " | " : "",
+	       err != NULL ? err->message : "");
 	if (!held)
 		check->failures++;
 }
@@ -74,9 +75,12 @@ static void check_reading(struct check *check)
 
 	expect(check, version != NULL, json_string_or(version, "gitVersion", "version"), &err);
 	expect(check, kube_client_ready(check->client, NULL, &err) == 0, "readyz", &err);
-	expect(check, kube_client_serves(check->client, &kube_resource_deployment, &served, NULL, &err) == 0 && served, "serves deployments", &err);
-	expect(check, kube_client_serves(check->client, &kube_resource_gateway, &served, NULL, &err) == 0 && !served, "serves no gateways", &err);
-	expect(check, kube_client_get(check->client, &kube_resource_secret, namespace, "absent", NULL, &err) == NULL, "get of what is absent", NULL);
+	expect(check, kube_client_serves(check->client, &kube_resource_deployment, &served, NULL, &err) == 0 && served,
+	       "serves deployments", &err);
+	expect(check, kube_client_serves(check->client, &kube_resource_gateway, &served, NULL, &err) == 0 && !served, "serves no gateways",
+	       &err);
+	expect(check, kube_client_get(check->client, &kube_resource_secret, namespace, "absent", NULL, &err) == NULL,
+	       "get of what is absent", NULL);
 	expect_class(check, &err, ERROR_NOT_FOUND, "  is NOT_FOUND");
 }
 
@@ -94,31 +98,37 @@ static void check_writing(struct check *check)
 	expect(check, first != NULL, "create", first == NULL ? &err : NULL);
 	none = kube_client_create(check->client, &kube_resource_config_map, wanted, NULL, NULL, &err);
 	expect_class(check, &err, ERROR_EXISTS, "create again is EXISTS");
-	second = kube_client_patch(check->client, &kube_resource_config_map, namespace, "written", KUBE_PATCH_MERGE, patch, NULL, NULL, &err);
+	second = kube_client_patch(check->client, &kube_resource_config_map, namespace, "written", KUBE_PATCH_MERGE, patch, NULL, NULL,
+	                           &err);
 	expect(check, second != NULL && string_equal(json_string_at(second, "data.merged"), "yes"), "merge patch", NULL);
 	none = kube_client_replace(check->client, &kube_resource_config_map, first, NULL, NULL, &err);
 	expect_class(check, &err, ERROR_CONFLICT, "replace with an old resourceVersion is CONFLICT");
 	expect(check, string_equal(err.reason, "Conflict") && err.status == 409, "  with reason and status", NULL);
-	third = kube_client_patch(check->client, &kube_resource_config_map, namespace, "written", KUBE_PATCH_JSON, json_patch, NULL, NULL, &err);
+	third = kube_client_patch(check->client, &kube_resource_config_map, namespace, "written", KUBE_PATCH_JSON, json_patch, NULL, NULL,
+	                          &err);
 	expect(check, third != NULL && string_equal(json_string_at(third, "data.patched"), "yes"), "JSON patch", NULL);
 	json_put_string(wanted, "metadata.name", "Not_A_Name");
 	none = kube_client_create(check->client, &kube_resource_config_map, wanted, NULL, NULL, &err);
 	expect_class(check, &err, ERROR_INVALID, "a wrong name is INVALID");
-	expect(check, kube_client_delete(check->client, &kube_resource_config_map, namespace, "written",
-	                                 &(struct kube_delete_options){ .uid = "00000000-0000-0000-0000-000000000000" }, NULL, &err) != 0,
+	expect(check,
+	       kube_client_delete(check->client, &kube_resource_config_map, namespace, "written",
+	                          &(struct kube_delete_options){ .uid = "00000000-0000-0000-0000-000000000000" }, NULL, &err) != 0,
 	       "delete with another uid", NULL);
 	expect_class(check, &err, ERROR_CONFLICT, "  is CONFLICT");
-	expect(check, kube_client_delete(check->client, &kube_resource_config_map, namespace, "written",
-	                                 &(struct kube_delete_options){ .uid = json_string_at(third, "metadata.uid"), .completed = &completed }, NULL, &err) == 0 &&
-	                  completed, "delete, completed at once", NULL);
+	expect(check,
+	       kube_client_delete(check->client, &kube_resource_config_map, namespace, "written",
+	                          &(struct kube_delete_options){ .uid = json_string_at(third, "metadata.uid"), .completed = &completed },
+	                          NULL, &err) == 0 &&
+	               completed,
+	       "delete, completed at once", NULL);
 	expect(check, none == NULL, "refused calls return nothing", NULL);
 }
 
 static json_t *service(int64_t port)
 {
-	return json_build("{s:s, s:s, s:{s:s, s:s}, s:{s:{s:s}, s:[{s:s, s:I}, {s:s, s:i, s:s}]}}", "apiVersion", "v1", "kind", "Service", "metadata",
-	                  "name", "applied", "namespace", namespace, "spec", "selector", "app", "x", "ports", "name", "api", "port", (json_int_t)port,
-	                  "name", "dns", "port", 53, "protocol", "UDP");
+	return json_build("{s:s, s:s, s:{s:s, s:s}, s:{s:{s:s}, s:[{s:s, s:I}, {s:s, s:i, s:s}]}}", "apiVersion", "v1", "kind", "Service",
+	                  "metadata", "name", "applied", "namespace", namespace, "spec", "selector", "app", "x", "ports", "name", "api",
+	                  "port", (json_int_t)port, "name", "dns", "port", 53, "protocol", "UDP");
 }
 
 static bool apply_once(struct check *check, struct kube_applier *applier, struct kube_cache *cache, const struct kube_resource *resource,
@@ -141,8 +151,8 @@ static void check_apply(struct check *check)
 		.loop = check->loop, .client = check->client, .resource = &kube_resource_secret, .namespace = namespace });
 	struct kube_applier *applier = kube_applier_new(NULL), *restarted = kube_applier_new(NULL);
 	JSON_CLEANUP json_t *wanted = service(6443), *changed = service(6444);
-	JSON_CLEANUP json_t *secret = json_build("{s:s, s:s, s:{s:s, s:s}, s:{s:s}}", "apiVersion", "v1", "kind", "Secret", "metadata", "name",
-	                                         "applied", "namespace", namespace, "data", "password", "aHVudGVyMg==");
+	JSON_CLEANUP json_t *secret = json_build("{s:s, s:s, s:{s:s, s:s}, s:{s:s}}", "apiVersion", "v1", "kind", "Secret", "metadata",
+	                                         "name", "applied", "namespace", namespace, "data", "password", "aHVudGVyMg==");
 	JSON_CLEANUP json_t *live = NULL;
 	KUBE_ENTRY_CLEANUP struct kube_entry *entry = NULL;
 	struct error err = { 0 };
@@ -151,14 +161,16 @@ static void check_apply(struct check *check)
 	(void)kube_client_delete(check->client, &kube_resource_secret, namespace, "applied", NULL, NULL, &err);
 	kube_cache_start(services);
 	kube_cache_start(secrets);
-	expect(check, kube_cache_wait_synced(services, NULL, &err) == 0 && kube_cache_wait_synced(secrets, NULL, &err) == 0, "caches synced", NULL);
+	expect(check, kube_cache_wait_synced(services, NULL, &err) == 0 && kube_cache_wait_synced(secrets, NULL, &err) == 0,
+	       "caches synced", NULL);
 	apply_once(check, applier, services, &kube_resource_service, wanted, true, "apply of a new Service writes");
 	apply_once(check, applier, services, &kube_resource_service, wanted, false, "again: nothing, read from our own write");
 	(void)usleep(300 * 1000);
 	apply_once(check, restarted, services, &kube_resource_service, wanted, false, "with a fresh applier (a restart): nothing");
 	apply_once(check, applier, services, &kube_resource_service, changed, true, "a changed port writes");
 	live = kube_cache_get_json(services, namespace, "applied");
-	expect(check, json_array_size(json_at(live, "spec.ports")) == 2 && json_integer_or(live, "spec.ports[0].port", 0) == 6444, "  and is in the cache", NULL);
+	expect(check, json_array_size(json_at(live, "spec.ports")) == 2 && json_integer_or(live, "spec.ports[0].port", 0) == 6444,
+	       "  and is in the cache", NULL);
 	json_array_remove(json_at(changed, "spec.ports"), 1);
 	apply_once(check, applier, services, &kube_resource_service, changed, true, "a removed port writes");
 	json_decref(live);
@@ -167,7 +179,8 @@ static void check_apply(struct check *check)
 	apply_once(check, applier, secrets, &kube_resource_secret, secret, true, "apply of a new Secret writes");
 	apply_once(check, restarted, secrets, &kube_resource_secret, secret, false, "again: nothing");
 	entry = kube_cache_get(secrets, namespace, "applied");
-	expect(check, entry != NULL && strstr(entry->json, "aHVudGVyMg") == NULL && strstr(entry->json, "sha256:") != NULL, "the cache holds its digest only", NULL);
+	expect(check, entry != NULL && strstr(entry->json, "aHVudGVyMg") == NULL && strstr(entry->json, "sha256:") != NULL,
+	       "the cache holds its digest only", NULL);
 	json_put_string(secret, "data.password", "aHVudGVyMw==");
 	apply_once(check, applier, secrets, &kube_resource_secret, secret, true, "a changed value writes");
 	kube_cache_free(services);
@@ -184,7 +197,8 @@ static void check_adopt(struct check *check)
 		.loop = check->loop, .client = check->client, .resource = &kube_resource_config_map, .namespace = namespace });
 	const char *const managers[] = { "upstream", NULL };
 	const struct kube_apply_request request = {
-		.client = check->client, .resource = &kube_resource_config_map, .desired = wanted, .cache = cache, .adopt_from = managers };
+		.client = check->client, .resource = &kube_resource_config_map, .desired = wanted, .cache = cache, .adopt_from = managers
+	};
 	KUBE_APPLY_RESULT_CLEANUP struct kube_apply_result result = { 0 };
 	JSON_CLEANUP json_t *before = config_map("adopted", "one");
 	JSON_CLEANUP json_t *stored = NULL;
@@ -192,11 +206,12 @@ static void check_adopt(struct check *check)
 
 	json_put_string(before, "data.leftover", "from before");
 	(void)kube_client_delete(check->client, &kube_resource_config_map, namespace, "adopted", NULL, NULL, &err);
-	stored = kube_client_create(check->client, &kube_resource_config_map, before, &(struct kube_write_options){ .field_manager = "upstream" },
-	                            NULL, &err);
+	stored = kube_client_create(check->client, &kube_resource_config_map, before,
+	                            &(struct kube_write_options){ .field_manager = "upstream" }, NULL, &err);
 	kube_cache_start(cache);
 	(void)kube_cache_wait_synced(cache, NULL, &err);
-	expect(check, stored != NULL && kube_apply_if_different(applier, &request, &result, NULL, &err) == 0 && result.wrote, "adoption", &err);
+	expect(check, stored != NULL && kube_apply_if_different(applier, &request, &result, NULL, &err) == 0 && result.wrote, "adoption",
+	       &err);
 	expect(check, json_string_at(result.object, "data.leftover") == NULL && json_string_at(result.object, "data.value") != NULL,
 	       "  removes what the former manager set and we do not want", NULL);
 	apply_once(check, applier, cache, &kube_resource_config_map, wanted, false, "  and settles");
@@ -223,7 +238,10 @@ static void count(const struct kube_notice *notice, void *argument)
 {
 	struct counts *counts = argument;
 
-	atomic_fetch_add(notice->change == KUBE_ADDED ? &counts->added : notice->change == KUBE_UPDATED ? &counts->updated : &counts->deleted, 1);
+	atomic_fetch_add(notice->change == KUBE_ADDED     ? &counts->added
+	                 : notice->change == KUBE_UPDATED ? &counts->updated
+	                                                  : &counts->deleted,
+	                 1);
 	if (notice->own_write)
 		atomic_fetch_add(&counts->own, 1);
 }
@@ -266,8 +284,13 @@ static void run_caches(struct check *check, unsigned wanted)
 	make_namespace(check);
 	(void)kube_client_delete_collection(check->client, &kube_resource_config_map, namespace, NULL, NULL, NULL, &err);
 	make_config_maps(check, wanted);
-	cache = kube_cache_new(&(struct kube_cache_options){ .loop = check->loop, .client = check->client, .resource = &kube_resource_config_map,
-		.namespace = namespace, .label_selector = "group=check", .indexes = indexes, .index_count = 1 });
+	cache = kube_cache_new(&(struct kube_cache_options){ .loop = check->loop,
+	                                                     .client = check->client,
+	                                                     .resource = &kube_resource_config_map,
+	                                                     .namespace = namespace,
+	                                                     .label_selector = "group=check",
+	                                                     .indexes = indexes,
+	                                                     .index_count = 1 });
 	kube_cache_add_handler(cache, count, &counts);
 	begun = clock_monotonic_ms();
 	kube_cache_start(cache);
@@ -280,8 +303,8 @@ static void run_caches(struct check *check, unsigned wanted)
 	begun = clock_monotonic_ms();
 	for (unsigned i = 0; i < 100; i++) {
 		FREE_CLEANUP char *name = string_printf("cm-%05u", i);
-		JSON_CLEANUP json_t *stored = kube_client_patch(check->client, &kube_resource_config_map, namespace, name, KUBE_PATCH_MERGE, patch, NULL,
-		                                                NULL, &err);
+		JSON_CLEANUP json_t *stored = kube_client_patch(check->client, &kube_resource_config_map, namespace, name, KUBE_PATCH_MERGE,
+		                                                patch, NULL, NULL, &err);
 
 		expect(check, stored != NULL, stored != NULL ? name : "patch", stored == NULL ? &err : NULL);
 	}
@@ -312,8 +335,8 @@ static uint64_t digest_entries(struct kube_cache *cache)
 
 static void run_follow(struct check *check, unsigned seconds)
 {
-	struct kube_cache *cache = kube_cache_new(&(struct kube_cache_options){
-		.loop = check->loop, .client = check->client, .resource = &kube_resource_config_map });
+	struct kube_cache *cache = kube_cache_new(
+		&(struct kube_cache_options){ .loop = check->loop, .client = check->client, .resource = &kube_resource_config_map });
 	struct counts counts = { 0 };
 	struct error err = { 0 };
 
@@ -323,8 +346,8 @@ static void run_follow(struct check *check, unsigned seconds)
 		(void)sleep(1);
 		kube_cache_last_error(cache, &err);
 		printf("follow count=%zu digest=%016llx added=%u updated=%u deleted=%u age_ms=%lld error=%s\n", kube_cache_count(cache),
-		       (unsigned long long)digest_entries(cache), atomic_load(&counts.added), atomic_load(&counts.updated), atomic_load(&counts.deleted),
-		       (long long)kube_cache_age_ms(cache), err.message);
+		       (unsigned long long)digest_entries(cache), atomic_load(&counts.added), atomic_load(&counts.updated),
+		       atomic_load(&counts.deleted), (long long)kube_cache_age_ms(cache), err.message);
 		(void)fflush(stdout);
 	}
 	kube_cache_free(cache);
@@ -357,9 +380,15 @@ static void run_lease(struct check *check, unsigned seconds)
 {
 	FREE_CLEANUP char *identity = lease_identity_new();
 	struct error err = { 0 };
-	struct lease_election *election = lease_election_start(&(struct lease_election_options){ .client = check->client, .namespace = "default",
-		.name = "kube-check", .identity = identity, .on_acquired = on_acquired, .on_lost = on_lost, .on_leader = on_leader,
-		.argument = identity }, &err);
+	struct lease_election *election = lease_election_start(&(struct lease_election_options){ .client = check->client,
+	                                                                                         .namespace = "default",
+	                                                                                         .name = "kube-check",
+	                                                                                         .identity = identity,
+	                                                                                         .on_acquired = on_acquired,
+	                                                                                         .on_lost = on_lost,
+	                                                                                         .on_leader = on_leader,
+	                                                                                         .argument = identity },
+	                                                       &err);
 
 	expect(check, election != NULL, "election", &err);
 	(void)signals_wait((uint64_t)seconds * 1000);

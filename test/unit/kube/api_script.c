@@ -153,7 +153,7 @@ static void forget_streams(struct api_script *script)
 	struct api_call *call;
 
 	TAILQ_FOREACH(call, &script->calls, link)
-		call->stream = NULL;
+	call->stream = NULL;
 }
 
 static void break_on_loop(void *argument)
@@ -206,8 +206,13 @@ struct kube_client *api_script_client(struct api_script *script, struct loop *lo
 {
 	FREE_CLEANUP char *server = string_printf("http://127.0.0.1:%u", script->port);
 	struct kube_config config = {
-		.source = (char *)(uintptr_t)"script", .server = server, .host = (char *)(uintptr_t)"127.0.0.1", .port = script->port,
-		.path_prefix = (char *)(uintptr_t)"", .plaintext = true, .token_file = (char *)(uintptr_t)token_file,
+		.source = (char *)(uintptr_t)"script",
+		.server = server,
+		.host = (char *)(uintptr_t)"127.0.0.1",
+		.port = script->port,
+		.path_prefix = (char *)(uintptr_t)"",
+		.plaintext = true,
+		.token_file = (char *)(uintptr_t)token_file,
 	};
 	struct error err = { 0 };
 	struct kube_client *client = kube_client_new(&(struct kube_client_options){ .loop = loop, .config = &config }, &err);
@@ -320,7 +325,9 @@ bool api_call_is_over(struct api_call *call)
 
 void api_call_answer(struct api_call *call, int status, const char *retry_after, const char *body)
 {
-	struct action action = { .call = call, .status = status, .retry_after = retry_after, .bytes = body, .length = strlen(body), .end = true };
+	struct action action = {
+		.call = call, .status = status, .retry_after = retry_after, .bytes = body, .length = strlen(body), .end = true
+	};
 
 	loop_call(call->script->loop, act, &action);
 }

@@ -61,15 +61,19 @@ static void test_never_applied(void **state)
 
 static void test_maps(void **state)
 {
-	static const char desired[] = "{'apiVersion':'v1','kind':'ConfigMap','metadata':{'name':'x','namespace':'n','labels':{'a':'b'}},'data':{'k':'v'}}";
+	static const char desired[] =
+		"{'apiVersion':'v1','kind':'ConfigMap','metadata':{'name':'x','namespace':'n','labels':{'a':'b'}},'data':{'k':'v'}}";
 	static const char owned[] = "{'f:metadata':{'f:labels':{'f:a':{}}},'f:data':{'f:k':{}}}";
 
-	assert_compare(desired, "{'metadata':{'labels':{'a':'b','foreign':'x'},'uid':'u'},'data':{'k':'v','foreign':'y'}}", owned, NULL, "");
-	assert_compare(desired, "{'metadata':{'labels':{'a':'b'}},'data':{'k':'w'}}", owned, NULL, "data.k: differs: wanted \"v\", is \"w\"");
+	assert_compare(desired, "{'metadata':{'labels':{'a':'b','foreign':'x'},'uid':'u'},'data':{'k':'v','foreign':'y'}}", owned, NULL,
+	               "");
+	assert_compare(desired, "{'metadata':{'labels':{'a':'b'}},'data':{'k':'w'}}", owned, NULL,
+	               "data.k: differs: wanted \"v\", is \"w\"");
 	assert_compare(desired, "{'metadata':{'labels':{'a':'b'}},'data':{}}", owned, NULL, "data.k: differs: wanted \"v\", is absent");
 	assert_compare(desired, "{'metadata':{'labels':{'a':'b'}}}", owned, NULL, "data: missing: wanted {\"k\":\"v\"}, is absent");
 	/* Somebody took it over by update: the value may be equal, but we no longer own it. */
-	assert_compare(desired, "{'metadata':{'labels':{'a':'b'}},'data':{'k':'v'}}", "{'f:metadata':{'f:labels':{'f:a':{}}},'f:data':{'f:z':{}}}", NULL,
+	assert_compare(desired, "{'metadata':{'labels':{'a':'b'}},'data':{'k':'v'}}",
+	               "{'f:metadata':{'f:labels':{'f:a':{}}},'f:data':{'f:z':{}}}", NULL,
 	               "data.k: not owned yet: wanted \"v\", is \"v\"|data.z: owned but no longer wanted");
 	assert_compare(desired, "{'metadata':{'labels':{'a':'b'}},'data':{'k':'v'}}", "{'f:data':{'f:k':{}}}", NULL,
 	               "metadata.labels: not owned yet: wanted {\"a\":\"b\"}, is {\"a\":\"b\"}");
@@ -77,11 +81,15 @@ static void test_maps(void **state)
 
 static void test_removed_members(void **state)
 {
-	static const char live[] = "{'metadata':{'labels':{'a':'b','old':'c'},'annotations':{'x':'y'}},'data':{'k':'v','gone':'w'},'immutable':true}";
+	static const char live[] =
+		"{'metadata':{'labels':{'a':'b','old':'c'},'annotations':{'x':'y'}},'data':{'k':'v','gone':'w'},'immutable':true}";
 
 	assert_compare("{'metadata':{'name':'x','labels':{'a':'b'}},'data':{'k':'v'}}", live,
-	               "{'f:metadata':{'f:labels':{'f:a':{},'f:old':{}},'f:annotations':{'f:x':{}}},'f:data':{'f:k':{},'f:gone':{}},'f:immutable':{}}", NULL,
-	               "data.gone: owned but no longer wanted|immutable: owned but no longer wanted|metadata.labels.old: owned but no longer wanted|"
+	               "{'f:metadata':{'f:labels':{'f:a':{},'f:old':{}},'f:annotations':{'f:x':{}}},'f:data':{'f:k':{},'f:gone':{}},'f:"
+	               "immutable':{}}",
+	               NULL,
+	               "data.gone: owned but no longer wanted|immutable: owned but no longer wanted|metadata.labels.old: owned but no "
+	               "longer wanted|"
 	               "metadata.annotations: owned but no longer wanted");
 }
 
@@ -97,7 +105,8 @@ static const char service_owned[] =
 	"'k:{\\\"port\\\":53,\\\"protocol\\\":\\\"UDP\\\"}':{'.':{},'f:name':{},'f:port':{},'f:protocol':{}},"
 	"'k:{\\\"port\\\":6443,\\\"protocol\\\":\\\"TCP\\\"}':{'.':{},'f:name':{},'f:port':{},'f:targetPort':{}}}}}";
 #define SERVICE(ports) \
-	"{'metadata':{'name':'x','ownerReferences':[{'apiVersion':'v','kind':'K','name':'t','uid':'u1','controller':true,'blockOwnerDeletion':true}]}," \
+	"{'metadata':{'name':'x','ownerReferences':[{'apiVersion':'v','kind':'K','name':'t','uid':'u1','controller':true,'" \
+	"blockOwnerDeletion':true}]}," \
 	"'spec':{'type':'ClusterIP','selector':{'a':'b'},'ports':[" ports "]}}"
 #define API "{'name':'api','port':6443,'targetPort':6443}"
 #define DNS "{'name':'dns','port':53,'protocol':'UDP'}"
@@ -123,9 +132,12 @@ static void test_keyed_lists(void **state)
 static void test_foreign_rows_do_not_count(void **state)
 {
 	static const char desired[] = "{'spec':{'containers':[{'name':'a','image':'i','args':['x','y']}]}}";
-	static const char owned[] = "{'f:spec':{'f:containers':{'k:{\\\"name\\\":\\\"a\\\"}':{'.':{},'f:name':{},'f:image':{},'f:args':{}}}}}";
+	static const char owned[] =
+		"{'f:spec':{'f:containers':{'k:{\\\"name\\\":\\\"a\\\"}':{'.':{},'f:name':{},'f:image':{},'f:args':{}}}}}";
 
-	assert_compare(desired, "{'spec':{'containers':[{'name':'injected','image':'z'},{'name':'a','image':'i','args':['x','y'],'imagePullPolicy':'Always'}]}}",
+	assert_compare(desired,
+	               "{'spec':{'containers':[{'name':'injected','image':'z'},{'name':'a','image':'i','args':['x','y'],'imagePullPolicy':'"
+	               "Always'}]}}",
 	               owned, NULL, "");
 	assert_compare(desired, "{'spec':{'containers':[{'name':'a','image':'i','args':['y','x']}]}}", owned, NULL,
 	               "spec.containers.args: differs: wanted \"x\", is \"y\"|spec.containers.args: differs: wanted \"y\", is \"x\"");
@@ -150,15 +162,19 @@ static void test_sets(void **state)
 
 static void test_equal_in_other_words(void **state)
 {
-	static const char owned[] = "{'f:spec':{'f:resources':{'f:limits':{'f:cpu':{},'f:memory':{}}},'f:emptyDir':{},'f:n':{},'f:creation':{}}}";
+	static const char owned[] =
+		"{'f:spec':{'f:resources':{'f:limits':{'f:cpu':{},'f:memory':{}}},'f:emptyDir':{},'f:n':{},'f:creation':{}}}";
 
-	assert_compare("{'spec':{'resources':{'limits':{'cpu':'1000m','memory':1073741824}},'emptyDir':{},'n':1.0,'creation':null,'none':[],'nil':null}}",
-	               "{'spec':{'resources':{'limits':{'cpu':'1','memory':'1Gi'}},'n':1}}", owned, NULL, "spec.creation: owned but no longer wanted");
+	assert_compare("{'spec':{'resources':{'limits':{'cpu':'1000m','memory':1073741824}},'emptyDir':{},'n':1.0,'creation':null,'none':[]"
+	               ",'nil':null}}",
+	               "{'spec':{'resources':{'limits':{'cpu':'1','memory':'1Gi'}},'n':1}}", owned, NULL,
+	               "spec.creation: owned but no longer wanted");
 	assert_compare("{'spec':{'resources':{'limits':{'cpu':'1001m','memory':'1Gi'}},'emptyDir':{},'n':2,'creation':'x'}}",
 	               "{'spec':{'resources':{'limits':{'cpu':'1','memory':'1Gi'}},'n':1,'creation':'x'}}", owned, NULL,
 	               "spec.resources.limits.cpu: differs: wanted \"1001m\", is \"1\"|spec.n: differs: wanted 2, is 1");
 	/* Only where a quantity stands: elsewhere these are two texts. */
-	assert_compare("{'spec':{'n':'1000m'}}", "{'spec':{'n':'1'}}", "{'f:spec':{'f:n':{}}}", NULL, "spec.n: differs: wanted \"1000m\", is \"1\"");
+	assert_compare("{'spec':{'n':'1000m'}}", "{'spec':{'n':'1'}}", "{'f:spec':{'f:n':{}}}", NULL,
+	               "spec.n: differs: wanted \"1000m\", is \"1\"");
 }
 
 static void test_atomic(void **state)
@@ -166,9 +182,10 @@ static void test_atomic(void **state)
 	static const char owned[] = "{'f:spec':{'f:rules':{},'f:selector':{}}}";
 
 	/* An atomic list whose elements the server completed. */
-	assert_compare("{'spec':{'rules':[{'host':'a'}],'selector':{'x':'y'}}}", "{'spec':{'rules':[{'host':'a','pathType':'Prefix'}],'selector':{'x':'y'}}}", owned,
-	               NULL, "");
-	assert_compare("{'spec':{'rules':[{'host':'a'}],'selector':{'x':'y'}}}", "{'spec':{'rules':[{'host':'a'},{'host':'b'}],'selector':{'x':'y'}}}", owned, NULL,
+	assert_compare("{'spec':{'rules':[{'host':'a'}],'selector':{'x':'y'}}}",
+	               "{'spec':{'rules':[{'host':'a','pathType':'Prefix'}],'selector':{'x':'y'}}}", owned, NULL, "");
+	assert_compare("{'spec':{'rules':[{'host':'a'}],'selector':{'x':'y'}}}",
+	               "{'spec':{'rules':[{'host':'a'},{'host':'b'}],'selector':{'x':'y'}}}", owned, NULL,
 	               "spec.rules: differs: wanted [{\"host\":\"a\"}], is [{\"host\":\"a\"},{\"host\":\"b\"}]");
 	assert_compare("{'spec':{'rules':[],'selector':{'x':'y'}}}", "{'spec':{'rules':[{'host':'a'}],'selector':{'x':'y'}}}", owned, NULL,
 	               "spec.rules: differs: wanted [], is [{\"host\":\"a\"}]");
@@ -176,7 +193,8 @@ static void test_atomic(void **state)
 
 static void test_long_values_stay_apart(void **state)
 {
-	JSON_CLEANUP json_t *desired = json_build("{s:{s:s}}", "data", "k", "v"), *live = json_build("{s:{}}", "data"), *other = json_build("{s:{}}", "data");
+	JSON_CLEANUP json_t *desired = json_build("{s:{s:s}}", "data", "k", "v"), *live = json_build("{s:{}}", "data"),
+			    *other = json_build("{s:{}}", "data");
 	char first[300], second[300];
 	BUFFER_CLEANUP struct buffer a = { 0 }, b = { 0 };
 
@@ -195,9 +213,15 @@ static void test_long_values_stay_apart(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_never_applied), cmocka_unit_test(test_maps), cmocka_unit_test(test_removed_members), cmocka_unit_test(test_keyed_lists),
-		cmocka_unit_test(test_foreign_rows_do_not_count), cmocka_unit_test(test_sets), cmocka_unit_test(test_equal_in_other_words),
-		cmocka_unit_test(test_atomic), cmocka_unit_test(test_long_values_stay_apart),
+		cmocka_unit_test(test_never_applied),
+		cmocka_unit_test(test_maps),
+		cmocka_unit_test(test_removed_members),
+		cmocka_unit_test(test_keyed_lists),
+		cmocka_unit_test(test_foreign_rows_do_not_count),
+		cmocka_unit_test(test_sets),
+		cmocka_unit_test(test_equal_in_other_words),
+		cmocka_unit_test(test_atomic),
+		cmocka_unit_test(test_long_values_stay_apart),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,7 +18,8 @@
 #include "kube/resource.h"
 #include "kube/watch.h"
 
-static void assert_path(const struct kube_resource *resource, const char *namespace, const char *name, const char *subresource, const char *wanted)
+static void assert_path(const struct kube_resource *resource, const char *namespace, const char *name, const char *subresource,
+                        const char *wanted)
 {
 	FREE_CLEANUP char *path = kube_resource_path(resource, namespace, name, subresource);
 
@@ -34,7 +35,8 @@ static void test_paths(void **state)
 	assert_path(&kube_resource_tenant_control_plane, "a", "b", "status",
 	            "/apis/kamaji.clastix.io/v1alpha1/namespaces/a/tenantcontrolplanes/b/status");
 	assert_path(&kube_resource_data_store, "ignored", "default", NULL, "/apis/kamaji.clastix.io/v1alpha1/datastores/default");
-	assert_path(&kube_resource_cluster_role, NULL, "system:coredns", NULL, "/apis/rbac.authorization.k8s.io/v1/clusterroles/system:coredns");
+	assert_path(&kube_resource_cluster_role, NULL, "system:coredns", NULL,
+	            "/apis/rbac.authorization.k8s.io/v1/clusterroles/system:coredns");
 	assert_path(&kube_resource_secret, "a", "../../nodes/x", NULL, "/api/v1/namespaces/a/secrets/..%2F..%2Fnodes%2Fx");
 	assert_path(&kube_resource_secret, "..", ".", NULL, "/api/v1/namespaces/%2E%2E/secrets/%2E");
 	assert_path(&kube_resource_secret, "a", "b?watch=1#c d", NULL, "/api/v1/namespaces/a/secrets/b%3Fwatch%3D1%23c%20d");
@@ -75,7 +77,8 @@ static void test_status(void **state)
 	static const char in_body[] = "{\"kind\":\"Status\",\"details\":{\"retryAfterSeconds\":3}}";
 	struct error err = { 0 };
 
-	assert_status(404, "{\"kind\":\"Status\",\"reason\":\"NotFound\",\"message\":\"pods \\\"x\\\" not found\"}", ERROR_NOT_FOUND, "NotFound", "pods \"x\"");
+	assert_status(404, "{\"kind\":\"Status\",\"reason\":\"NotFound\",\"message\":\"pods \\\"x\\\" not found\"}", ERROR_NOT_FOUND,
+	              "NotFound", "pods \"x\"");
 	assert_status(409, "{\"kind\":\"Status\",\"reason\":\"AlreadyExists\",\"message\":\"m\"}", ERROR_EXISTS, "AlreadyExists", "m");
 	assert_status(409, "{\"kind\":\"Status\",\"reason\":\"Conflict\",\"message\":\"m\"}", ERROR_CONFLICT, "Conflict", "m");
 	assert_status(410, "{\"kind\":\"Status\",\"reason\":\"Expired\",\"message\":\"m\"}", ERROR_EXPIRED, "Expired", "m");
@@ -87,7 +90,8 @@ static void test_status(void **state)
 	assert_status(500, "\x01\x02\xff", ERROR_TRANSIENT, "", "no reason given");
 	assert_status(415, "[1]", ERROR_INVALID, "", "[1]");
 	assert_status(422,
-	              "{\"kind\":\"Status\",\"reason\":\"Invalid\",\"message\":\"bad\",\"details\":{\"causes\":[{\"field\":\"spec.x\",\"message\":\"Required\"},"
+	              "{\"kind\":\"Status\",\"reason\":\"Invalid\",\"message\":\"bad\",\"details\":{\"causes\":[{\"field\":\"spec.x\","
+	              "\"message\":\"Required\"},"
 	              "{\"field\":\"spec.y\",\"reason\":\"FieldValueInvalid\"}]}}",
 	              ERROR_INVALID, "Invalid", "bad; spec.x: Required; spec.y: FieldValueInvalid");
 	(void)kube_status_error(429, "7", "", 0, "x", &err);
@@ -101,7 +105,8 @@ static void test_status(void **state)
 /* A Status cut at every length must give the same class, without reading past its end. */
 static void test_status_cut(void **state)
 {
-	static const char whole[] = "{\"kind\":\"Status\",\"reason\":\"Invalid\",\"message\":\"bad\",\"details\":{\"causes\":[{\"field\":\"a\",\"message\":\"b\"}]}}";
+	static const char whole[] = "{\"kind\":\"Status\",\"reason\":\"Invalid\",\"message\":\"bad\",\"details\":{\"causes\":[{\"field\":"
+	                            "\"a\",\"message\":\"b\"}]}}";
 
 	for (size_t length = 0; length < sizeof(whole); length++) {
 		FREE_CLEANUP char *cut = malloc(length + 1); /* exactly so long: the sanitizer sees every byte too far */
@@ -204,7 +209,8 @@ static void test_events(void **state)
 static void test_entry(void **state)
 {
 	static const char text[] =
-		"{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"x\",\"namespace\":\"n\",\"uid\":\"u\",\"resourceVersion\":\"5\","
+		"{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"x\",\"namespace\":\"n\",\"uid\":\"u\","
+	        "\"resourceVersion\":\"5\","
 		"\"generation\":3,\"annotations\":{\"kubectl.kubernetes.io/last-applied-configuration\":\"{}\"},\"managedFields\":["
 		"{\"manager\":\"kamaji\",\"operation\":\"Update\",\"fieldsV1\":{\"f:no\":{}}},"
 		"{\"manager\":\"kamaji\",\"operation\":\"Apply\",\"subresource\":\"status\",\"fieldsV1\":{\"f:no\":{}}},"
@@ -228,8 +234,9 @@ static void test_entry(void **state)
 
 static void test_secret_digest(void **state)
 {
-	static const char text[] = "{\"metadata\":{\"name\":\"x\",\"annotations\":{\"kubectl.kubernetes.io/last-applied-configuration\":\"aHVudGVyMg\"}},"
-	                           "\"data\":{\"a\":\"aHVudGVyMg==\",\"bad\":\"%%\"},\"stringData\":{\"b\":\"hunter2\"}}";
+	static const char text[] =
+		"{\"metadata\":{\"name\":\"x\",\"annotations\":{\"kubectl.kubernetes.io/last-applied-configuration\":\"aHVudGVyMg\"}},"
+		"\"data\":{\"a\":\"aHVudGVyMg==\",\"bad\":\"%%\"},\"stringData\":{\"b\":\"hunter2\"}}";
 	struct error err = { 0 };
 	JSON_CLEANUP json_t *secret = kube_json_parse(text, sizeof(text) - 1, true, &err);
 	FREE_CLEANUP char *left = NULL;
@@ -267,9 +274,16 @@ static void test_quantities(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_paths), cmocka_unit_test(test_resource_table), cmocka_unit_test(test_status), cmocka_unit_test(test_status_cut),
-		cmocka_unit_test(test_splitter_at_every_boundary), cmocka_unit_test(test_splitter_limit), cmocka_unit_test(test_events),
-		cmocka_unit_test(test_entry), cmocka_unit_test(test_secret_digest), cmocka_unit_test(test_quantities),
+		cmocka_unit_test(test_paths),
+		cmocka_unit_test(test_resource_table),
+		cmocka_unit_test(test_status),
+		cmocka_unit_test(test_status_cut),
+		cmocka_unit_test(test_splitter_at_every_boundary),
+		cmocka_unit_test(test_splitter_limit),
+		cmocka_unit_test(test_events),
+		cmocka_unit_test(test_entry),
+		cmocka_unit_test(test_secret_digest),
+		cmocka_unit_test(test_quantities),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -39,7 +39,8 @@ static void note(const struct kube_notice *notice, void *argument)
 	/* A lookup in a handler sees the change that it is told. */
 	if (notice->change == KUBE_DELETED ? present != NULL && string_equal(present->uid, shown->uid) : present != shown)
 		string_list_add(&fixture->told, "STALE");
-	string_list_printf(&fixture->told, "%s%s %s %s", notice->own_write ? "OWN " : "", names[notice->change], notice->key, shown->resource_version);
+	string_list_printf(&fixture->told, "%s%s %s %s", notice->own_write ? "OWN " : "", names[notice->change], notice->key,
+	                   shown->resource_version);
 }
 
 static void setup_with(struct fixture *fixture, const struct kube_cache_options *given)
@@ -80,8 +81,10 @@ static void teardown(struct fixture *fixture)
 
 static char *object(const char *name, const char *uid, const char *version)
 {
-	return string_printf("{\"metadata\":{\"name\":\"%s\",\"namespace\":\"n\",\"uid\":\"%s\",\"resourceVersion\":\"%s\",\"labels\":{\"group\":\"%s\"}},"
-	                     "\"data\":{\"k\":\"v%s\"}}", name, uid, version, uid, version);
+	return string_printf("{\"metadata\":{\"name\":\"%s\",\"namespace\":\"n\",\"uid\":\"%s\",\"resourceVersion\":\"%s\",\"labels\":{"
+	                     "\"group\":\"%s\"}},"
+	                     "\"data\":{\"k\":\"v%s\"}}",
+	                     name, uid, version, uid, version);
 }
 
 static void send_event(struct api_call *watch, const char *type, const char *name, const char *uid, const char *version)
@@ -106,7 +109,8 @@ static void answer_list(struct api_call *call, const char *version, const char *
 		string_list_take(&texts, object(parts.items[0], parts.items[1], parts.items[2]));
 	}
 	items = string_list_join(&texts, ",");
-	body = string_printf("{\"kind\":\"List\",\"metadata\":{\"resourceVersion\":\"%s\",\"continue\":\"%s\"},\"items\":[%s]}", version, token, items);
+	body = string_printf("{\"kind\":\"List\",\"metadata\":{\"resourceVersion\":\"%s\",\"continue\":\"%s\"},\"items\":[%s]}", version,
+	                     token, items);
 	assert_null(strstr(api_call_path(call), "watch="));
 	api_call_answer(call, 200, NULL, body);
 }
@@ -270,7 +274,8 @@ static void test_expired_lists_again(void **state)
 	setup(&fixture);
 	watch = begin(&fixture, "a:ua:1 b:ub:2 c:uc:3");
 	assert_told(&fixture, "ADDED n/a 1,ADDED n/b 2,ADDED n/c 3");
-	api_call_send(watch, "{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"code\":410,\"reason\":\"Expired\"}}\n", SIZE_MAX, false);
+	api_call_send(watch, "{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"code\":410,\"reason\":\"Expired\"}}\n", SIZE_MAX,
+	              false);
 	/* Meanwhile: a unchanged, b gone, c made anew under its name, d new. */
 	answer_list(expect_list(&fixture), "30", "", "a:ua:1 c:uc2:25 d:ud:26");
 	watch = expect_watch(&fixture, "30");
@@ -329,7 +334,8 @@ static void test_failing_list(void **state)
 /* A list body cut at every length: never a crash, never half a state that counts as synced. */
 static void test_cut_lists(void **state)
 {
-	static const char body[] = "{\"metadata\":{\"resourceVersion\":\"10\"},\"items\":[{\"metadata\":{\"name\":\"a\",\"uid\":\"u\",\"resourceVersion\":\"1\"}}]}";
+	static const char body[] = "{\"metadata\":{\"resourceVersion\":\"10\"},\"items\":[{\"metadata\":{\"name\":\"a\",\"uid\":\"u\","
+	                           "\"resourceVersion\":\"1\"}}]}";
 	struct fixture fixture;
 
 	/* One cache for each length would wait for the back-off; a fresh one needs none. */
@@ -381,7 +387,7 @@ static void test_event_in_pieces(void **state)
 static void test_indexes_and_late_handler(void **state)
 {
 	static const struct kube_cache_index indexes[] = { { "group", kube_index_label, (void *)(uintptr_t)"group" },
-		                                               { "namespace", kube_index_namespace, NULL } };
+		                                           { "namespace", kube_index_namespace, NULL } };
 	struct fixture fixture;
 	struct api_call *watch;
 	KUBE_ENTRIES_CLEANUP struct kube_entries found = { 0 };
@@ -420,14 +426,17 @@ static void test_secrets_are_digests(void **state)
 	KUBE_ENTRY_CLEANUP struct kube_entry *entry = NULL;
 
 	setup_with(&fixture, &(struct kube_cache_options){ .resource = &kube_resource_secret });
-	api_call_answer(expect_list(&fixture), 200, NULL,
-	                "{\"metadata\":{\"resourceVersion\":\"10\"},\"items\":[{\"metadata\":{\"name\":\"a\",\"namespace\":\"n\",\"uid\":\"u\","
-	                "\"resourceVersion\":\"1\"},\"data\":{\"p\":\"aHVudGVyMg==\"}}]}");
+	api_call_answer(
+		expect_list(&fixture), 200, NULL,
+		"{\"metadata\":{\"resourceVersion\":\"10\"},\"items\":[{\"metadata\":{\"name\":\"a\",\"namespace\":\"n\",\"uid\":\"u\","
+		"\"resourceVersion\":\"1\"},\"data\":{\"p\":\"aHVudGVyMg==\"}}]}");
 	wait_synced(&fixture);
 	watch = expect_watch(&fixture, "10");
 	api_call_send(watch,
-	              "{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"name\":\"b\",\"namespace\":\"n\",\"uid\":\"v\",\"resourceVersion\":\"11\"},"
-	              "\"data\":{\"p\":\"aHVudGVyMg==\"}}}\n", SIZE_MAX, false);
+	              "{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"name\":\"b\",\"namespace\":\"n\",\"uid\":\"v\",\"resourceVersion\":"
+	              "\"11\"},"
+	              "\"data\":{\"p\":\"aHVudGVyMg==\"}}}\n",
+	              SIZE_MAX, false);
 	assert_told(&fixture, "ADDED n/a 1,ADDED n/b 11");
 	entry = kube_cache_get(fixture.cache, "n", "b");
 	assert_null(strstr(entry->json, "aHVudGVyMg"));
@@ -551,8 +560,9 @@ static void test_selectors_in_path(void **state)
 	struct fixture fixture;
 	struct api_call *call;
 
-	setup_with(&fixture, &(struct kube_cache_options){
-		.namespace = "n", .label_selector = "a=b", .field_selector = "metadata.name=x", .metadata_only = true });
+	setup_with(&fixture,
+	           &(struct kube_cache_options){
+			   .namespace = "n", .label_selector = "a=b", .field_selector = "metadata.name=x", .metadata_only = true });
 	call = expect_list(&fixture);
 	assert_non_null(strstr(api_call_path(call), "/api/v1/namespaces/n/configmaps?labelSelector=a%3Db&fieldSelector=metadata.name%3Dx"));
 	assert_non_null(strstr(api_call_header(call, "accept"), "as=PartialObjectMetadataList"));
@@ -571,11 +581,21 @@ static void test_selectors_in_path(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_pages_and_events), cmocka_unit_test(test_empty_list_and_null_items), cmocka_unit_test(test_resume),
-		cmocka_unit_test(test_expired_lists_again), cmocka_unit_test(test_refused_watch), cmocka_unit_test(test_failing_list),
-		cmocka_unit_test(test_cut_lists), cmocka_unit_test(test_garbage_in_watch_lists_again), cmocka_unit_test(test_event_in_pieces),
-		cmocka_unit_test(test_indexes_and_late_handler), cmocka_unit_test(test_secrets_are_digests), cmocka_unit_test(test_own_writes),
-		cmocka_unit_test(test_own_creation), cmocka_unit_test(test_own_write_during_list), cmocka_unit_test(test_freed_at_any_time),
+		cmocka_unit_test(test_pages_and_events),
+		cmocka_unit_test(test_empty_list_and_null_items),
+		cmocka_unit_test(test_resume),
+		cmocka_unit_test(test_expired_lists_again),
+		cmocka_unit_test(test_refused_watch),
+		cmocka_unit_test(test_failing_list),
+		cmocka_unit_test(test_cut_lists),
+		cmocka_unit_test(test_garbage_in_watch_lists_again),
+		cmocka_unit_test(test_event_in_pieces),
+		cmocka_unit_test(test_indexes_and_late_handler),
+		cmocka_unit_test(test_secrets_are_digests),
+		cmocka_unit_test(test_own_writes),
+		cmocka_unit_test(test_own_creation),
+		cmocka_unit_test(test_own_write_during_list),
+		cmocka_unit_test(test_freed_at_any_time),
 		cmocka_unit_test(test_selectors_in_path),
 	};
 

@@ -46,7 +46,18 @@ static int teardown(void **state)
 	return 0;
 }
 
-enum call_kind { CALL_GET, CALL_GET_SECRET, CALL_LIST, CALL_CREATE, CALL_REPLACE, CALL_APPLY, CALL_MERGE, CALL_DELETE, CALL_READY, CALL_SERVES };
+enum call_kind {
+	CALL_GET,
+	CALL_GET_SECRET,
+	CALL_LIST,
+	CALL_CREATE,
+	CALL_REPLACE,
+	CALL_APPLY,
+	CALL_MERGE,
+	CALL_DELETE,
+	CALL_READY,
+	CALL_SERVES
+};
 
 struct call {
 	pthread_t thread;
@@ -78,24 +89,29 @@ static void *run_call(void *argument)
 		call->result = kube_client_get(client, &kube_resource_secret, "n", "x", call->cancel, &call->err);
 		break;
 	case CALL_LIST:
-		call->result = kube_client_list(client, maps, "n", &(struct kube_list_options){ .label_selector = "a=b" }, call->cancel, &call->err);
+		call->result = kube_client_list(client, maps, "n", &(struct kube_list_options){ .label_selector = "a=b" }, call->cancel,
+		                                &call->err);
 		break;
 	case CALL_CREATE:
 		call->result = kube_client_create(client, maps, object, NULL, call->cancel, &call->err);
 		break;
 	case CALL_REPLACE:
-		call->result = kube_client_replace(client, maps, object, &(struct kube_write_options){ .subresource = "status" }, call->cancel, &call->err);
+		call->result = kube_client_replace(client, maps, object, &(struct kube_write_options){ .subresource = "status" },
+		                                   call->cancel, &call->err);
 		break;
 	case CALL_APPLY:
-		call->result = kube_client_apply(client, maps, object, &(struct kube_write_options){ .force = true, .dry_run = true }, call->cancel, &call->err);
+		call->result = kube_client_apply(client, maps, object, &(struct kube_write_options){ .force = true, .dry_run = true },
+		                                 call->cancel, &call->err);
 		break;
 	case CALL_MERGE:
-		call->result = kube_client_patch(client, maps, "n", "x", KUBE_PATCH_MERGE, json_object_get(object, "data"), NULL, call->cancel, &call->err);
+		call->result = kube_client_patch(client, maps, "n", "x", KUBE_PATCH_MERGE, json_object_get(object, "data"), NULL,
+		                                 call->cancel, &call->err);
 		break;
 	case CALL_DELETE:
-		call->status = kube_client_delete(client, maps, "n", "x",
-		                                  &(struct kube_delete_options){ .uid = "u", .resource_version = "7", .completed = &call->completed },
-		                                  call->cancel, &call->err);
+		call->status = kube_client_delete(
+			client, maps, "n", "x",
+			&(struct kube_delete_options){ .uid = "u", .resource_version = "7", .completed = &call->completed }, call->cancel,
+			&call->err);
 		break;
 	case CALL_READY:
 		call->status = kube_client_ready(client, call->cancel, &call->err);
@@ -162,20 +178,23 @@ static void check(enum call_kind kind, const char *method, const char *path, con
 
 static void test_requests(void **state)
 {
-	static const char object[] = "{\"metadata\":{\"name\":\"x\",\"namespace\":\"n\"},\"data\":{\"a\":\"b\"},\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\"}";
+	static const char object[] =
+		"{\"metadata\":{\"name\":\"x\",\"namespace\":\"n\"},\"data\":{\"a\":\"b\"},\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\"}";
 	static const char path[] = "/api/v1/namespaces/n/configmaps/x";
 
 	check(CALL_GET, "GET", path, NULL, "");
 	check(CALL_CREATE, "POST", "/api/v1/namespaces/n/configmaps?fieldManager=kamaji", "application/json", object);
 	check(CALL_REPLACE, "PUT", "/api/v1/namespaces/n/configmaps/x/status?fieldManager=kamaji", "application/json", object);
-	check(CALL_APPLY, "PATCH", "/api/v1/namespaces/n/configmaps/x?fieldManager=kamaji&force=true&dryRun=All", "application/apply-patch+yaml", object);
-	check(CALL_MERGE, "PATCH", "/api/v1/namespaces/n/configmaps/x?fieldManager=kamaji", "application/merge-patch+json", "{\"a\":\"b\"}");
+	check(CALL_APPLY, "PATCH", "/api/v1/namespaces/n/configmaps/x?fieldManager=kamaji&force=true&dryRun=All",
+	      "application/apply-patch+yaml", object);
+	check(CALL_MERGE, "PATCH", "/api/v1/namespaces/n/configmaps/x?fieldManager=kamaji", "application/merge-patch+json",
+	      "{\"a\":\"b\"}");
 }
 
 static void test_delete(void **state)
 {
 	static const char body[] = "{\"apiVersion\":\"v1\",\"kind\":\"DeleteOptions\",\"propagationPolicy\":\"Background\","
-	                           "\"preconditions\":{\"uid\":\"u\",\"resourceVersion\":\"7\"}}";
+				   "\"preconditions\":{\"uid\":\"u\",\"resourceVersion\":\"7\"}}";
 	struct call *call = begin(CALL_DELETE, 0);
 	struct api_call *request = expect("DELETE", "/api/v1/namespaces/n/configmaps/x");
 
@@ -408,10 +427,13 @@ static void test_metrics(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_requests), cmocka_unit_test(test_delete), cmocka_unit_test(test_list_pages), cmocka_unit_test(test_errors),
-		cmocka_unit_test(test_cut_bodies), cmocka_unit_test(test_throttled), cmocka_unit_test(test_lost_connection),
-		cmocka_unit_test(test_deadline_and_cancel), cmocka_unit_test(test_in_flight), cmocka_unit_test(test_probes),
-		cmocka_unit_test(test_empty_names), cmocka_unit_test(test_token), cmocka_unit_test(test_metrics),
+		cmocka_unit_test(test_requests),        cmocka_unit_test(test_delete),
+		cmocka_unit_test(test_list_pages),      cmocka_unit_test(test_errors),
+		cmocka_unit_test(test_cut_bodies),      cmocka_unit_test(test_throttled),
+		cmocka_unit_test(test_lost_connection), cmocka_unit_test(test_deadline_and_cancel),
+		cmocka_unit_test(test_in_flight),       cmocka_unit_test(test_probes),
+		cmocka_unit_test(test_empty_names),     cmocka_unit_test(test_token),
+		cmocka_unit_test(test_metrics),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -60,8 +60,9 @@ static void test_good(void **state)
 {
 	struct error err = { 0 };
 	KUBE_CONFIG_CLEANUP struct kube_config *config =
-		read_bytes("{server: 'https://[fd00::1]:6443/prefix/', certificate-authority-data: Q0E=, tls-server-name: api, proxy-url: 'http://p:1'}",
-	               "{client-certificate-data: Q1JU, client-key-data: S0VZ, token: t0ken}", &err);
+		read_bytes("{server: 'https://[fd00::1]:6443/prefix/', certificate-authority-data: Q0E=, tls-server-name: api, proxy-url: "
+	                   "'http://p:1'}",
+	                   "{client-certificate-data: Q1JU, client-key-data: S0VZ, token: t0ken}", &err);
 
 	assert_non_null(config);
 	assert_string_equal(config->host, "fd00::1");
@@ -103,9 +104,11 @@ static void test_refused(void **state)
 	assert_refused("{server: 'https://user@x'}", "{}", "server", "only scheme");
 	assert_refused("{server: 'https://[::1'}", "{}", "bracket", "server");
 	assert_refused("{server: 'https://'}", "{}", "server", "no host");
-	assert_refused("{server: 'https://x', insecure-skip-tls-verify: true}", "{}", "insecure-skip-tls-verify", "certificate-authority-data");
+	assert_refused("{server: 'https://x', insecure-skip-tls-verify: true}", "{}", "insecure-skip-tls-verify",
+	               "certificate-authority-data");
 	assert_refused("{server: 'https://x', proxy-url: 'socks5://y'}", "{}", "proxy-url", "CONNECT");
-	assert_refused("{server: 'https://x', certificate-authority: /etc/passwd}", "{}", "certificate-authority", "certificate-authority-data");
+	assert_refused("{server: 'https://x', certificate-authority: /etc/passwd}", "{}", "certificate-authority",
+	               "certificate-authority-data");
 	assert_refused(good, "{exec: {command: aws}}", "user \"u\": exec", "token");
 	assert_refused(good, "{auth-provider: {name: gcp}}", "auth-provider", "token");
 	assert_refused(good, "{username: a}", "username", "client certificate");
@@ -119,7 +122,9 @@ static void test_refused(void **state)
 
 static void test_not_a_kubeconfig(void **state)
 {
-	static const char *const texts[] = { "", "[]", "just text", "{kind: Pod}", "{clusters: {}}", "{}", "a: b: c", "{current-context: x}" };
+	static const char *const texts[] = {
+		"", "[]", "just text", "{kind: Pod}", "{clusters: {}}", "{}", "a: b: c", "{current-context: x}"
+	};
 
 	for (size_t i = 0; i < ARRAY_LENGTH(texts); i++) {
 		struct error err = { 0 };
@@ -147,10 +152,11 @@ static void test_merge(void **state)
 {
 	FREE_CLEANUP char *first = write_file("first", "current-context: a\nclusters:\n- name: c\n  cluster: {server: 'https://first'}\n");
 	FREE_CLEANUP char *ca = write_file("ca.pem", "CA of the second");
-	FREE_CLEANUP char *second = write_file("second", "current-context: b\nclusters:\n- name: c\n  cluster: {server: 'https://second'}\n"
-	                                                 "- name: d\n  cluster: {server: 'https://d', certificate-authority: ca.pem}\n"
-	                                                 "contexts:\n- name: a\n  context: {cluster: c, user: u}\n- name: b\n  context: {cluster: d, user: u}\n"
-	                                                 "users:\n- name: u\n  user: {tokenFile: token}\n");
+	FREE_CLEANUP char *second =
+		write_file("second", "current-context: b\nclusters:\n- name: c\n  cluster: {server: 'https://second'}\n"
+	                             "- name: d\n  cluster: {server: 'https://d', certificate-authority: ca.pem}\n"
+	                             "contexts:\n- name: a\n  context: {cluster: c, user: u}\n- name: b\n  context: {cluster: d, user: u}\n"
+	                             "users:\n- name: u\n  user: {tokenFile: token}\n");
 	FREE_CLEANUP char *empty = write_file("empty", "");
 	FREE_CLEANUP char *list = string_printf("%s/absent:%s:%s::%s", folder, first, empty, second);
 	FREE_CLEANUP char *token = string_printf("%s/token", folder);
@@ -170,9 +176,10 @@ static void test_merge(void **state)
 
 static void test_in_cluster_and_order(void **state)
 {
-	FREE_CLEANUP char *ca = write_file("ca.crt", "CA"), *token = write_file("token", "abc\n"), *namespace = write_file("namespace", "kamaji-system");
+	FREE_CLEANUP char *ca = write_file("ca.crt", "CA"), *token = write_file("token", "abc\n"),
+			  *namespace = write_file("namespace", "kamaji-system");
 	FREE_CLEANUP char *named = write_file("named", "current-context: a\nclusters:\n- name: c\n  cluster: {server: 'https://named'}\n"
-	                                              "contexts:\n- name: a\n  context: {cluster: c}\n");
+	                                               "contexts:\n- name: a\n  context: {cluster: c}\n");
 	struct error err = { 0 };
 	struct kube_config *config;
 
@@ -263,8 +270,13 @@ static int remove_folder(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_good), cmocka_unit_test(test_ports), cmocka_unit_test(test_refused), cmocka_unit_test(test_not_a_kubeconfig),
-		cmocka_unit_test(test_context_choice), cmocka_unit_test(test_merge), cmocka_unit_test(test_in_cluster_and_order),
+		cmocka_unit_test(test_good),
+		cmocka_unit_test(test_ports),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_not_a_kubeconfig),
+		cmocka_unit_test(test_context_choice),
+		cmocka_unit_test(test_merge),
+		cmocka_unit_test(test_in_cluster_and_order),
 		cmocka_unit_test(test_token_rotation),
 	};
 

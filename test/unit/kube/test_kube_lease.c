@@ -133,7 +133,7 @@ static void test_same_identity_again(void **state)
 static void test_odd_leases(void **state)
 {
 	static const char *const texts[] = { "{}", "{\"spec\":{}}", "{\"spec\":{\"holderIdentity\":null}}", "{\"spec\":[]}",
-		                                 "{\"spec\":{\"holderIdentity\":\"\",\"leaseDurationSeconds\":\"x\"}}" };
+		                             "{\"spec\":{\"holderIdentity\":\"\",\"leaseDurationSeconds\":\"x\"}}" };
 
 	for (size_t i = 0; i < ARRAY_LENGTH(texts); i++) {
 		struct lease_machine machine = candidate("me");
@@ -195,9 +195,10 @@ static void test_event_rate(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_first_claim), cmocka_unit_test(test_renewal_keeps_acquire_time), cmocka_unit_test(test_expiry_by_observation),
-		cmocka_unit_test(test_release), cmocka_unit_test(test_same_identity_again), cmocka_unit_test(test_odd_leases),
-		cmocka_unit_test(test_event_series), cmocka_unit_test(test_event_rate),
+		cmocka_unit_test(test_first_claim),           cmocka_unit_test(test_renewal_keeps_acquire_time),
+		cmocka_unit_test(test_expiry_by_observation), cmocka_unit_test(test_release),
+		cmocka_unit_test(test_same_identity_again),   cmocka_unit_test(test_odd_leases),
+		cmocka_unit_test(test_event_series),          cmocka_unit_test(test_event_rate),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -299,7 +299,7 @@ enum { THREADS = 4, KEYS = 8, ROUNDS = 4000 };
 static struct {
 	struct work_queue *queue;
 	atomic_int working[KEYS];
-	atomic_uint seen[KEYS];  /* the value of `wanted` that a worker saw */
+	atomic_uint seen[KEYS]; /* the value of `wanted` that a worker saw */
 	atomic_uint wanted[KEYS];
 	atomic_bool twice;
 } stress;
@@ -392,8 +392,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_order_and_deduplication), cmocka_unit_test(test_permutations), cmocka_unit_test(test_delays),
-		cmocka_unit_test(test_many_delays_in_order), cmocka_unit_test(test_back_off), cmocka_unit_test(test_shutdown),
-		cmocka_unit_test(test_cancel_ends_wait), cmocka_unit_test(test_threads), cmocka_unit_test(test_metrics),
+		cmocka_unit_test(test_many_delays_in_order),    cmocka_unit_test(test_back_off),     cmocka_unit_test(test_shutdown),
+		cmocka_unit_test(test_cancel_ends_wait),        cmocka_unit_test(test_threads),      cmocka_unit_test(test_metrics),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
