@@ -21,7 +21,11 @@ struct log_field {
 	const char *string; /* used when not NULL */
 	int64_t integer;
 };
-#define LOG_STRING(field_name, value) ((struct log_field){ .name = (field_name), .string = (value) ? (value) : "" })
+static inline const char *log_text(const char *value)
+{
+	return value ? value : "";
+}
+#define LOG_STRING(field_name, value) ((struct log_field){ .name = (field_name), .string = log_text(value) })
 #define LOG_INTEGER(field_name, value) ((struct log_field){ .name = (field_name), .integer = (value) })
 
 void log_set_level(enum log_level level);

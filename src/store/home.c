@@ -17,6 +17,7 @@ enum {
 	GATHER_MS = 100,
 	CHECKPOINT_BYTES = 8 * 1024 * 1024, /* of commits since the last checkpoint ... */
 	CHECKPOINT_MS = 5000,               /* ... or this long after the first of them */
+	CHECKPOINT_RETRY_MS = 500,          /* while a view holds it back */
 };
 
 struct drop {
@@ -203,8 +204,10 @@ static int checkpoint_if_due(struct home *home, bool now, struct error *err)
 		return 0;
 	if (home_sql_checkpoint(&home->sql, &complete, err) < 0)
 		return -1;
-	if (!complete)
+	if (!complete) {
+		home->checkpoint_due = clock_monotonic_ms() + CHECKPOINT_RETRY_MS;
 		return 0;
+	}
 	home->bytes_since_checkpoint = 0;
 	home->checkpoint_due = 0;
 	home->drained_sequence = home->applied_sequence;

@@ -159,6 +159,8 @@ static void became_durable(struct store *store, uint64_t sequence)
 			watch_hub_advanced(store->spaces[i]->hub);
 		}
 	}
+	if (store->watched != NULL)
+		store->watched(store->watched_argument);
 	while (fifo_pop(&store->waiters, sequence, &item))
 		item.function(item.argument);
 }
@@ -259,6 +261,14 @@ static void watches_due(void *argument)
 		more |= watch_hub_work(store->spaces[i]->hub);
 	if (more)
 		loop_timer_arm(store->watch_timer, 0);
+	if (store->watched != NULL)
+		store->watched(store->watched_argument);
+}
+
+void store_on_watched(struct store *store, void (*function)(void *argument), void *argument)
+{
+	store->watched = function;
+	store->watched_argument = argument;
 }
 
 void store_kick_watches(struct store *store)

@@ -56,6 +56,8 @@ uint64_t store_sequence(const struct store *store); /* of the last append: a raf
 void store_wait(struct store *store, uint64_t sequence, void (*function)(void *argument), void *argument);
 /* There is watching to catch up with, or an owner has room again. */
 void store_kick_watches(struct store *store);
+/* Calls function(argument) after watchers were given something: some may have caught up. One listener; NULL ends it. */
+void store_on_watched(struct store *store, void (*function)(void *argument), void *argument);
 /* A lease was granted: its end is minded. */
 void store_mind_leases(struct store *store);
 /* Compaction of a space began: it goes on in slices. */

@@ -51,6 +51,8 @@ struct store {
 	size_t space_count;
 	uint64_t last_id, appended, durable;
 	struct fifo commits, waiters;
+	void (*watched)(void *argument);
+	void *watched_argument;
 	struct loop_timer *compaction_timer, *watch_timer, *lease_timer;
 };
 

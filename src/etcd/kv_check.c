@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "etcd/kv_check.h"
+
+#include "store/key_range.h"
+
+const struct etcd_error *kv_check_range(const struct range_request *request)
+{
+	if (request->key.length == 0)
+		return &etcd_error_EMPTY_KEY;
+	if ((unsigned)request->sort_order > SORT_DESCEND || (unsigned)request->sort_target > SORT_VALUE)
+		return &etcd_error_INVALID_SORT;
+	return NULL;
+}
+
+const struct etcd_error *kv_check_put(const struct put_request *request)
+{
+	if (request->key.length == 0)
+		return &etcd_error_EMPTY_KEY;
+	if (request->ignore_value && request->value.length != 0)
+		return &etcd_error_VALUE_PROVIDED;
+	if (request->ignore_lease && request->lease != 0)
+		return &etcd_error_LEASE_PROVIDED;
+	return NULL;
+}
+
+const struct etcd_error *kv_check_delete(const struct delete_request *request)
+{
+	return request->key.length == 0 ? &etcd_error_EMPTY_KEY : NULL;
+}
+
+static const struct etcd_error *check_form(const struct txn_request *txn, int64_t room);
+
+static const struct etcd_error *check_operations(const struct operation *operations, uint32_t count, int64_t room)
+{
+	const struct etcd_error *wrong = NULL;
+
+	for (uint32_t i = 0; i < count && wrong == NULL; i++) {
+		switch (operations[i].kind) {
+		case OPERATION_RANGE:
+			wrong = kv_check_range(&operations[i].range);
+			break;
+		case OPERATION_PUT:
+			wrong = kv_check_put(&operations[i].put);
+			break;
+		case OPERATION_DELETE:
+			wrong = kv_check_delete(&operations[i].delete);
+			break;
+		case OPERATION_TXN:
+			wrong = check_form(&operations[i].txn, room);
+			break;
+		default:
+			wrong = &etcd_error_KEY_NOT_FOUND;
+			break;
+		}
+	}
+	return wrong;
+}
+
+/* Nesting takes from the number of operations that inner transactions may have. */
+static const struct etcd_error *check_form(const struct txn_request *txn, int64_t room)
+{
+	uint32_t most = txn->compare_count;
+	const struct etcd_error *wrong;
+
+	most = txn->success_count > most ? txn->success_count : most;
+	most = txn->failure_count > most ? txn->failure_count : most;
+	if (most > room)
+		return &etcd_error_TOO_MANY_OPERATIONS;
+	for (uint32_t i = 0; i < txn->compare_count; i++)
+		if (txn->compares[i].key.length == 0)
+			return &etcd_error_EMPTY_KEY;
+	wrong = check_operations(txn->success, txn->success_count, room - most);
+	return wrong != NULL ? wrong : check_operations(txn->failure, txn->failure_count, room - most);
+}
+
+/* What a branch writes: keys put, ranges deleted. Lists, because a transaction has few. */
+struct writes {
+	struct written {
+		struct written *next;
+		struct bytes key;
+		bool from_success; /* of the nested transaction that is being looked at */
+	} *puts;
+	struct removed {
+		struct removed *next;
+		struct key_range range;
+	} *deletes;
+};
+
+static bool is_put(const struct writes *writes, struct bytes key, bool *from_success)
+{
+	for (const struct written *put = writes->puts; put != NULL; put = put->next) {
+		if (bytes_equal(put->key, key)) {
+			*from_success = put->from_success;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool is_deleted(const struct writes *writes, struct bytes key)
+{
+	for (const struct removed *removed = writes->deletes; removed != NULL; removed = removed->next)
+		if (key_range_contains(&removed->range, key))
+			return true;
+	return false;
+}
+
+static void add_put(struct writes *writes, struct bytes key, bool from_success, struct arena *arena)
+{
+	struct written *put = arena_alloc(arena, sizeof(*put));
+
+	*put = (struct written){ writes->puts, key, from_success };
+	writes->puts = put;
+}
+
+static bool collect(const struct operation *operations, uint32_t count, struct arena *arena, struct writes *writes);
+
+/* Keys of either branch of a nested transaction; both branches may put the same key, since only one of them runs. */
+static bool merge(struct writes *writes, const struct writes *branch, bool success, struct arena *arena)
+{
+	for (const struct written *put = branch->puts; put != NULL; put = put->next) {
+		bool from_success = false;
+
+		if (is_put(writes, put->key, &from_success)) {
+			if (success || !from_success)
+				return false;
+		} else if (is_deleted(writes, put->key)) {
+			return false;
+		} else {
+			add_put(writes, put->key, success, arena);
+			continue;
+		}
+		if (is_deleted(writes, put->key))
+			return false;
+	}
+	return true;
+}
+
+static bool collect_nested(const struct txn_request *txn, struct arena *arena, struct writes *writes)
+{
+	struct writes success = { 0 }, failure = { 0 };
+	struct removed **end;
+
+	if (!collect(txn->success, txn->success_count, arena, &success) || !collect(txn->failure, txn->failure_count, arena, &failure) ||
+	    !merge(writes, &success, true, arena) || !merge(writes, &failure, false, arena))
+		return false;
+	for (struct written *put = writes->puts; put != NULL; put = put->next)
+		put->from_success = false;
+	for (end = &writes->deletes; *end != NULL; end = &(*end)->next)
+		;
+	*end = success.deletes;
+	for (; *end != NULL; end = &(*end)->next)
+		;
+	*end = failure.deletes;
+	return true;
+}
+
+static bool collect(const struct operation *operations, uint32_t count, struct arena *arena, struct writes *writes)
+{
+	bool ignored;
+
+	for (uint32_t i = 0; i < count; i++) {
+		if (operations[i].kind == OPERATION_DELETE) {
+			struct removed *removed = arena_alloc(arena, sizeof(*removed));
+
+			*removed =
+				(struct removed){ writes->deletes, key_range_of(operations[i].delete.key, operations[i].delete.range_end) };
+			writes->deletes = removed;
+		}
+	}
+	for (uint32_t i = 0; i < count; i++)
+		if (operations[i].kind == OPERATION_TXN && !collect_nested(&operations[i].txn, arena, writes))
+			return false;
+	for (uint32_t i = 0; i < count; i++) {
+		if (operations[i].kind != OPERATION_PUT)
+			continue;
+		if (is_put(writes, operations[i].put.key, &ignored) || is_deleted(writes, operations[i].put.key))
+			return false;
+		add_put(writes, operations[i].put.key, false, arena);
+	}
+	return true;
+}
+
+const struct etcd_error *kv_check_txn(const struct txn_request *request, int64_t maximum_operations, struct arena *arena)
+{
+	struct writes success = { 0 }, failure = { 0 };
+	const struct etcd_error *wrong = check_form(request, maximum_operations);
+
+	if (wrong != NULL)
+		return wrong;
+	if (!collect(request->success, request->success_count, arena, &success) ||
+	    !collect(request->failure, request->failure_count, arena, &failure))
+		return &etcd_error_DUPLICATE_KEY;
+	return NULL;
+}

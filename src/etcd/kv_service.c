@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+
+#include "etcd/etcd_int.h"
+#include "etcd/kv_auth.h"
+#include "etcd/kv_check.h"
+#include "etcd/kv_decode.h"
+#include "etcd/range_stream.h"
+
+static void serve_range(struct grpc_call *call, const char *bytes, size_t length, void *argument)
+{
+	struct etcd_server *server = argument;
+	struct arena *arena ARENA_CLEANUP = arena_new();
+	struct buffer answer BUFFER_CLEANUP = { 0 };
+	const struct etcd_error *error;
+	struct range_request request;
+	struct range_result result;
+	struct etcd_header header;
+	const char *user;
+
+	if (!kv_decode_range(bytes, length, &request)) {
+		etcd_refuse(call, &etcd_error_MALFORMED);
+		return;
+	}
+	error = kv_check_range(&request);
+	if (error == NULL)
+		error = etcd_user(server, call, &user);
+	if (error == NULL)
+		error = auth_check_range(server->auth, user, request.key, request.range_end);
+	if (error == NULL)
+		error = etcd_error_of(space_range(server->space, &request, arena, &result));
+	if (error != NULL) {
+		etcd_refuse(call, error);
+		return;
+	}
+	header = etcd_header(server, space_visible_revision(server->space));
+	etcd_encode_range(&answer, &header, &result);
+	etcd_answer(call, &answer);
+}
+
+/* The rest of every change: permissions, quota, the state itself; the answer is held until the change is durable. */
+static void serve_change(struct etcd_server *server, struct grpc_call *call, const struct operation *operation, struct arena *arena)
+{
+	struct buffer answer BUFFER_CLEANUP = { 0 };
+	struct operation_result result;
+	const struct etcd_error *error;
+	struct etcd_header header;
+	uint64_t sequence = 0;
+	int64_t revision = 0;
+	const char *user;
+
+	error = etcd_user(server, call, &user);
+	if (error == NULL)
+		error = kv_auth_check(server->auth, user, operation, server->space);
+	if (error == NULL && kv_grows(operation))
+		error = etcd_check_growth(server);
+	if (error == NULL)
+		error = etcd_error_of(space_change(server->space, operation, arena, &result, &revision, &sequence));
+	if (error != NULL) {
+		etcd_refuse(call, error);
+		return;
+	}
+	header = etcd_header(server, operation->kind == OPERATION_TXN ? revision : result.revision);
+	if (operation->kind == OPERATION_PUT)
+		etcd_encode_put(&answer, &header, &result);
+	else if (operation->kind == OPERATION_DELETE)
+		etcd_encode_delete(&answer, &header, &result);
+	else
+		etcd_encode_txn(&answer, &header, &result);
+	etcd_answer_when_durable(server, call, sequence, &answer);
+}
+
+static bool too_large(const struct etcd_server *server, size_t length)
+{
+	return length > server->options.maximum_request_bytes;
+}
+
+static void serve_put(struct grpc_call *call, const char *bytes, size_t length, void *argument)
+{
+	struct etcd_server *server = argument;
+	struct operation operation = { .kind = OPERATION_PUT };
+	const struct etcd_error *error = NULL;
+
+	if (!kv_decode_put(bytes, length, &operation.put))
+		error = &etcd_error_MALFORMED;
+	if (error == NULL)
+		error = kv_check_put(&operation.put);
+	if (error == NULL && too_large(server, length))
+		error = &etcd_error_REQUEST_TOO_LARGE;
+	if (error != NULL) {
+		etcd_refuse(call, error);
+	} else {
+		struct arena *arena ARENA_CLEANUP = arena_new();
+
+		serve_change(server, call, &operation, arena);
+	}
+}
+
+static void serve_delete(struct grpc_call *call, const char *bytes, size_t length, void *argument)
+{
+	struct etcd_server *server = argument;
+	struct operation operation = { .kind = OPERATION_DELETE };
+	const struct etcd_error *error = NULL;
+
+	if (!kv_decode_delete(bytes, length, &operation.delete))
+		error = &etcd_error_MALFORMED;
+	if (error == NULL)
+		error = kv_check_delete(&operation.delete);
+	if (error == NULL && too_large(server, length))
+		error = &etcd_error_REQUEST_TOO_LARGE;
+	if (error != NULL) {
+		etcd_refuse(call, error);
+	} else {
+		struct arena *arena ARENA_CLEANUP = arena_new();
+
+		serve_change(server, call, &operation, arena);
+	}
+}
+
+static void serve_txn(struct grpc_call *call, const char *bytes, size_t length, void *argument)
+{
+	struct etcd_server *server = argument;
+	struct operation operation = { .kind = OPERATION_TXN };
+	struct arena *arena ARENA_CLEANUP = arena_new();
+	const struct etcd_error *error = NULL;
+
+	if (!kv_decode_txn(bytes, length, arena, &operation.txn))
+		error = &etcd_error_MALFORMED;
+	if (error == NULL)
+		error = kv_check_txn(&operation.txn, server->options.maximum_operations, arena);
+	if (error == NULL && too_large(server, length) && kv_writes(&operation))
+		error = &etcd_error_REQUEST_TOO_LARGE;
+	if (error != NULL)
+		etcd_refuse(call, error);
+	else
+		serve_change(server, call, &operation, arena);
+}
+
+static void serve_compact(struct grpc_call *call, const char *bytes, size_t length, void *argument)
+{
+	struct etcd_server *server = argument;
+	struct buffer answer BUFFER_CLEANUP = { 0 };
+	const struct etcd_error *error = NULL;
+	struct etcd_header header;
+	uint64_t sequence = 0;
+	int64_t revision;
+	const char *user;
+	bool physical;
+
+	if (!kv_decode_compact(bytes, length, &revision, &physical))
+		error = &etcd_error_MALFORMED;
+	if (error == NULL)
+		error = etcd_user(server, call, &user);
+	if (error == NULL)
+		error = etcd_error_of(space_compact(server->space, revision, &sequence));
+	if (error != NULL) {
+		etcd_refuse(call, error);
+		return;
+	}
+	/* Who asks for the physical effect wants to see it: the index is done at once, home follows the log. */
+	if (physical)
+		while (space_compact_step(server->space, SIZE_MAX))
+			;
+	else
+		store_mind_compaction(server->store);
+	header = etcd_header(server, space_visible_revision(server->space));
+	etcd_encode_header(&answer, &header);
+	etcd_answer_when_durable(server, call, sequence, &answer);
+}
+
+const struct grpc_method etcd_kv_methods[] = {
+	{ .path = "/etcdserverpb.KV/Range", .message = serve_range },
+	{ .path = "/etcdserverpb.KV/RangeStream",
+	  .message = range_stream_serve,
+	  .drained = range_stream_drained,
+	  .ended = range_stream_ended },
+	{ .path = "/etcdserverpb.KV/Put", .message = serve_put, .ended = etcd_held_ended },
+	{ .path = "/etcdserverpb.KV/DeleteRange", .message = serve_delete, .ended = etcd_held_ended },
+	{ .path = "/etcdserverpb.KV/Txn", .message = serve_txn, .ended = etcd_held_ended },
+	{ .path = "/etcdserverpb.KV/Compact", .message = serve_compact, .ended = etcd_held_ended },
+};
+const size_t etcd_kv_method_count = sizeof(etcd_kv_methods) / sizeof(etcd_kv_methods[0]);
