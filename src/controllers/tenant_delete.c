@@ -12,6 +12,11 @@
 #include "kube/cache.h"
 #include "kube/client.h"
 
+static void decref(void *value)
+{
+	json_decref(value);
+}
+
 static int free_place(struct tenant_snapshot *snapshot, const char *store_name, struct cancel *cancel, struct error *err)
 {
 	struct manager_context *context = snapshot->context;
@@ -65,10 +70,36 @@ static int release_config_secret(struct tenant_snapshot *snapshot, struct cancel
 	return 0;
 }
 
+/*
+ * Data is only dropped for a tenant that the server still holds with our finalizer: while it does, no new tenant of this name, and perhaps of
+ * this schema, can exist. A cache that lags behind must not decide that. *gone: nothing is left to do.
+ */
+static int read_live(struct tenant_snapshot *snapshot, bool *gone, struct cancel *cancel, struct error *err)
+{
+	json_t *live = kube_client_get(snapshot->context->client, &kube_resource_tenant_control_plane, snapshot->tenant.namespace,
+	                               snapshot->tenant.name, cancel, err);
+
+	*gone = !live && err->class == ERROR_NOT_FOUND;
+	if (*gone) {
+		error_clear(err);
+		return 0;
+	}
+	if (!live)
+		return -1;
+	arena_defer(snapshot->arena, decref, live);
+	*gone = !string_equal(json_string_at(live, "metadata.uid"), snapshot->tenant.uid);
+	snapshot->object = live;
+	return 0;
+}
+
 int tenant_delete(struct tenant_controller *controller, struct tenant_snapshot *snapshot, struct cancel *cancel, struct error *err)
 {
-	bool wrote = false;
+	bool wrote = false, gone = false;
 
+	if (read_live(snapshot, &gone, cancel, err) < 0)
+		return -1;
+	if (gone)
+		return 0;
 	if (object_has_finalizer(snapshot->object, FINALIZER_TENANT) && free_places(snapshot, cancel, err) < 0) {
 		if (err->class == ERROR_CANCELLED)
 			return -1;
