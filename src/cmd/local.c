@@ -25,31 +25,31 @@ static int cmd_local_node_init(int argc, char **argv)
 }
 
 static const struct local_command commands[] = {
-	{"up", "start the environment, or repair it; does nothing that is done already", cmd_local_up},
-	{"status", "show nodes, processes, tenants, images and memory", cmd_local_status},
-	{"kubeconfig", "print the kubeconfig of the admin cluster or of a tenant", cmd_local_kubeconfig},
-	{"down", "stop the environment; data stays for the next up unless --purge", cmd_local_down},
-	{"doctor", "tell what this machine lacks and how to mend it", cmd_local_doctor},
-	{"components", "fetch and list the upstream programs", cmd_local_components},
-	{"node-init", NULL, cmd_local_node_init},
-	{"balancer", NULL, cmd_local_balancer},
+	{ "up", "start the environment, or repair it; does nothing that is done already", cmd_local_up },
+	{ "status", "show nodes, processes, tenants, images and memory", cmd_local_status },
+	{ "kubeconfig", "print the kubeconfig of the admin cluster or of a tenant", cmd_local_kubeconfig },
+	{ "down", "stop the environment; data stays for the next up unless --purge", cmd_local_down },
+	{ "doctor", "tell what this machine lacks and how to mend it", cmd_local_doctor },
+	{ "components", "fetch and list the upstream programs", cmd_local_components },
+	{ "node-init", NULL, cmd_local_node_init },
+	{ "balancer", NULL, cmd_local_balancer },
 };
 
 static void print_usage(FILE *out)
 {
 	fprintf(out, "kamaji local runs a real admin cluster on this machine, in Linux namespaces, and Kamaji in it.\n"
-		     "It is for testing and learning, not for production.\n\n"
-		     "Usage: kamaji local COMMAND [OPTIONS]\n\nCommands:\n");
+	             "It is for testing and learning, not for production.\n\n"
+	             "Usage: kamaji local COMMAND [OPTIONS]\n\nCommands:\n");
 	for (size_t i = 0; i < ARRAY_LENGTH(commands); i++)
 		if (commands[i].summary)
 			fprintf(out, "  %-11s %s\n", commands[i].name, commands[i].summary);
 	fprintf(out, "\n`kamaji local COMMAND --help` tells more.\n\n"
-		     "Examples:\n"
-		     "  kamaji local up --sample-tenant\n"
-		     "  kamaji local status\n"
-		     "  kubectl --kubeconfig $(kamaji local kubeconfig --path) get nodes\n"
-		     "  kamaji local down\n\n"
-		     "Exit codes: 0 done, 1 tried and failed (the reason is on stderr), 2 wrong command line.\n");
+	             "Examples:\n"
+	             "  kamaji local up --sample-tenant\n"
+	             "  kamaji local status\n"
+	             "  kubectl --kubeconfig $(kamaji local kubeconfig --path) get nodes\n"
+	             "  kamaji local down\n\n"
+	             "Exit codes: 0 done, 1 tried and failed (the reason is on stderr), 2 wrong command line.\n");
 }
 
 int local_fail(const char *command, const struct error *err)
@@ -59,7 +59,7 @@ int local_fail(const char *command, const struct error *err)
 }
 
 bool local_parse(const struct option_definition *definitions, int argc, char **argv, struct string_list *positional, const char *about,
-		 const char *examples, int *exit_code)
+                 const char *examples, int *exit_code)
 {
 	struct error err;
 	bool help = false;

@@ -19,6 +19,6 @@ int local_fail(const char *command, const struct error *err);
  * below.
  */
 bool local_parse(const struct option_definition *definitions, int argc, char **argv, struct string_list *positional, const char *about,
-		 const char *examples, int *exit_code);
+                 const char *examples, int *exit_code);
 /* The value of --output. */
 #define LOCAL_OUTPUT_CHOICES "table|json"

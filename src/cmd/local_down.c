@@ -5,9 +5,10 @@
 #include "local/environment.h"
 #include "local/environment_down.h"
 
-static const char about[] = "Usage: kamaji local down [OPTIONS]\n\n"
-			    "Stops an environment, also one that an interrupted command left half made. No process, mount, cgroup, interface or firewall\n"
-			    "rule stays. Its data stays for the next `up`, unless --purge. Needs root.";
+static const char about[] =
+	"Usage: kamaji local down [OPTIONS]\n\n"
+	"Stops an environment, also one that an interrupted command left half made. No process, mount, cgroup, interface or firewall\n"
+	"rule stays. Its data stays for the next `up`, unless --purge. Needs root.";
 static const char examples[] = "Examples:\n"
 			       "  kamaji local down\n"
 			       "  kamaji local down --name second --purge\n\n"
@@ -15,12 +16,12 @@ static const char examples[] = "Examples:\n"
 
 int cmd_local_down(int argc, char **argv)
 {
-	struct down_options options = {.name = LOCAL_DEFAULT_NAME, .state_root = LOCAL_STATE_ROOT};
+	struct down_options options = { .name = LOCAL_DEFAULT_NAME, .state_root = LOCAL_STATE_ROOT };
 	const struct option_definition definitions[] = {
-		{.name = "name", .type = OPTION_STRING, .target = &options.name, .help = "name of the environment"},
-		{.name = "state-dir", .type = OPTION_STRING, .target = &options.state_root, .help = "folder that holds environments"},
-		{.name = "purge", .type = OPTION_BOOLEAN, .target = &options.purge, .help = "remove its folder with all data, too"},
-		{0},
+		{ .name = "name", .type = OPTION_STRING, .target = &options.name, .help = "name of the environment" },
+		{ .name = "state-dir", .type = OPTION_STRING, .target = &options.state_root, .help = "folder that holds environments" },
+		{ .name = "purge", .type = OPTION_BOOLEAN, .target = &options.purge, .help = "remove its folder with all data, too" },
+		{ 0 },
 	};
 	struct down_result result;
 	struct error err;
@@ -34,7 +35,9 @@ int cmd_local_down(int argc, char **argv)
 		code = local_fail("down", &err);
 	else
 		printf("%s %s %s\n", result.was_absent ? "There is no environment" : "Environment", options.name,
-		       result.was_absent ? "here." : options.purge ? "is gone." : "is down; its data is kept.");
+		       result.was_absent ? "here."
+		       : options.purge   ? "is gone."
+		                         : "is down; its data is kept.");
 	down_result_free(&result);
 	return code;
 }

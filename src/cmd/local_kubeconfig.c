@@ -30,15 +30,15 @@ int cmd_local_kubeconfig(int argc, char **argv)
 	const char *name = LOCAL_DEFAULT_NAME, *root = LOCAL_STATE_ROOT, *to = NULL;
 	bool path_only = false;
 	const struct option_definition definitions[] = {
-		{.name = "name", .type = OPTION_STRING, .target = &name, .help = "name of the environment"},
-		{.name = "state-dir", .type = OPTION_STRING, .target = &root, .help = "folder that holds environments"},
-		{.name = "to", .type = OPTION_STRING, .target = &to, .help = "write it to this file instead of printing it"},
-		{.name = "path", .type = OPTION_BOOLEAN, .target = &path_only, .help = "print where it is kept instead of what is in it"},
-		{0},
+		{ .name = "name", .type = OPTION_STRING, .target = &name, .help = "name of the environment" },
+		{ .name = "state-dir", .type = OPTION_STRING, .target = &root, .help = "folder that holds environments" },
+		{ .name = "to", .type = OPTION_STRING, .target = &to, .help = "write it to this file instead of printing it" },
+		{ .name = "path", .type = OPTION_BOOLEAN, .target = &path_only, .help = "print where it is kept instead of what is in it" },
+		{ 0 },
 	};
-	STRING_LIST_CLEANUP struct string_list positional = {0};
-	ENVIRONMENT_CLEANUP struct local_environment environment = {.lock = -1};
-	BUFFER_SECRET_CLEANUP struct buffer text = {0};
+	STRING_LIST_CLEANUP struct string_list positional = { 0 };
+	ENVIRONMENT_CLEANUP struct local_environment environment = { .lock = -1 };
+	BUFFER_SECRET_CLEANUP struct buffer text = { 0 };
 	struct error err;
 	int code;
 	if (!local_parse(definitions, argc, argv, &positional, about, examples, &code))
@@ -56,7 +56,7 @@ int cmd_local_kubeconfig(int argc, char **argv)
 	}
 	FREE_CLEANUP char *tenant_path = NULL;
 	int result = positional.count ? tenant_kubeconfig_fetch(&environment, positional.items[0], &text, &tenant_path, &err)
-				      : file_read(path, LOCAL_STATE_BYTES_MAX, &text, &err);
+	                              : file_read(path, LOCAL_STATE_BYTES_MAX, &text, &err);
 	if (result < 0 || deliver(&text, to, tenant_path ? tenant_path : path, path_only, &err) < 0)
 		return local_fail("kubeconfig", &err);
 	return EXIT_CODE_OK;

@@ -7,24 +7,25 @@
 
 #include "base/clock.h"
 #include "cmd/local.h"
+#include "io/file.h"
 #include "io/signals.h"
 #include "io/thread.h"
 #include "local/component_place.h"
 #include "local/environment.h"
 #include "local/environment_up.h"
 
-static const char about[] =
-	"Usage: kamaji local up [OPTIONS]\n\n"
-	"Starts a Kubernetes admin cluster on this machine (one node in Linux namespaces of its own) with Kamaji in it, or repairs what an\n"
-	"earlier, perhaps interrupted, run left. Needs root. Upstream programs are taken from --components-from, the official downloads or a\n"
-	"build from pinned Go modules, in this order, once. For testing and learning, not for production.";
+static const char about[] = "Usage: kamaji local up [OPTIONS]\n\n"
+			    "Starts a Kubernetes admin cluster on this machine (one node in Linux namespaces of its own) with Kamaji in "
+                            "it, or repairs what an\n"
+			    "earlier, perhaps interrupted, run left. Needs root. Upstream programs are taken from --components-from, the "
+                            "official downloads or a\n"
+			    "build from pinned Go modules, in this order, once. For testing and learning, not for production.";
 
-static const char examples[] =
-	"Examples:\n"
-	"  kamaji local up                         an admin cluster with the operator\n"
-	"  kamaji local up --sample-tenant         and one tenant cluster to try\n"
-	"  kamaji local up --name second           another environment beside the first\n\n"
-	"Exit codes: 0 running, 1 failed or interrupted (run it again to continue), 2 wrong command line.\n";
+static const char examples[] = "Examples:\n"
+			       "  kamaji local up                         an admin cluster with the operator\n"
+			       "  kamaji local up --sample-tenant         and one tenant cluster to try\n"
+			       "  kamaji local up --name second           another environment beside the first\n\n"
+			       "Exit codes: 0 running, 1 failed or interrupted (run it again to continue), 2 wrong command line.\n";
 
 /* Turns SIGINT and SIGTERM into a cancellation. */
 struct watcher {
@@ -52,7 +53,8 @@ static void print_times(struct progress *progress, const char *name)
 	printf("\nTime by phase (phases overlap):\n");
 	for (size_t i = 0; i < json_array_size(times); i++) {
 		const json_t *row = json_array_get(times, i);
-		double begin = json_real_value(json_object_get(row, "beginSeconds")), length = json_real_value(json_object_get(row, "seconds"));
+		double begin = json_real_value(json_object_get(row, "beginSeconds")),
+		       length = json_real_value(json_object_get(row, "seconds"));
 		printf("  %-18s %6.1f s   from %5.1f to %5.1f\n", json_string_or(row, "phase", ""), length, begin, begin + length);
 	}
 	printf("  %-18s %6.1f s\n\nEnvironment '%s' is up (for testing and learning, not for production).\n", "all",
@@ -69,14 +71,22 @@ static void print_next(const struct up_options *options, const struct up_result 
 	printf("More:\n  kamaji local status%s%s\n  kamaji local down%s%s\n", flag, name, flag, name);
 }
 
+static void print_log_hint(const struct up_options *options)
+{
+	FREE_CLEANUP char *folder = string_printf("%s/%s/nodes/admin/log", options->state_root, options->name);
+	if (file_exists(folder))
+		fprintf(stderr, "  Logs are in %s.\n", folder);
+	fprintf(stderr, "  'kamaji local doctor' checks the machine.\n");
+}
+
 static int run_up(struct up_options *options, uint64_t timeout_ms, bool quiet)
 {
 	struct error err;
 	struct progress progress;
-	struct up_result result = {0};
+	struct up_result result = { 0 };
 	pthread_t thread;
 	CANCEL_CLEANUP struct cancel *cancel = cancel_new(NULL, clock_monotonic_ms() + timeout_ms);
-	struct watcher watcher = {.cancel = cancel};
+	struct watcher watcher = { .cancel = cancel };
 	progress_init(&progress, stderr, quiet);
 	options->cancel = cancel;
 	options->progress = &progress;
@@ -89,12 +99,15 @@ static int run_up(struct up_options *options, uint64_t timeout_ms, bool quiet)
 		print_times(&progress, options->name);
 		print_next(options, &result);
 	} else if (atomic_load(&watcher.number)) {
-		fprintf(stderr, "kamaji local up: interrupted. Run it again to continue, or 'kamaji local down --name %s' to clear away.\n", options->name);
+		fprintf(stderr, "kamaji local up: interrupted. Run it again to continue, or 'kamaji local down --name %s' to clear away.\n",
+		        options->name);
 	} else {
 		(void)local_fail("up", &err);
 		if (result.reasons.length)
 			fprintf(stderr, "  What was seen:\n%s", result.reasons.data);
-		fprintf(stderr, "  Logs are in %s/%s/nodes/admin/log; 'kamaji local doctor' checks the machine.\n", options->state_root, options->name);
+		if (err.class == ERROR_TIMEOUT)
+			fprintf(stderr, "  The time of --wait-timeout was over; run it again to continue.\n");
+		print_log_hint(options);
 	}
 	up_result_free(&result);
 	return code == 0 ? EXIT_CODE_OK : EXIT_CODE_FAILURE;
@@ -102,23 +115,50 @@ static int run_up(struct up_options *options, uint64_t timeout_ms, bool quiet)
 
 int cmd_local_up(int argc, char **argv)
 {
-	struct up_options options = {.name = LOCAL_DEFAULT_NAME, .state_root = LOCAL_STATE_ROOT, .datastore = "etcd"};
+	struct up_options options = { .name = LOCAL_DEFAULT_NAME, .state_root = LOCAL_STATE_ROOT, .datastore = "etcd" };
 	uint64_t timeout_ms = 600000;
 	bool quiet = false;
 	const struct option_definition definitions[] = {
-		{.name = "name", .type = OPTION_STRING, .target = &options.name, .help = "name of the environment"},
-		{.name = "state-dir", .type = OPTION_STRING, .target = &options.state_root, .help = "folder that holds environments"},
-		{.name = "block", .type = OPTION_STRING, .target = &options.block, .help = "a /16 for nodes, pods and Services; chosen when not given"},
-		{.name = "sample-tenant", .type = OPTION_BOOLEAN, .target = &options.sample_tenant, .help = "make one tenant cluster and wait for it"},
-		{.name = "wait-timeout", .type = OPTION_DURATION, .target = &timeout_ms, .minimum = 1000, .maximum = 86400000, .help = "give up after this time"},
-		{.name = "components-from", .type = OPTION_STRING, .target = &options.components_from, .help = "folder with upstream programs, taken first"},
-		{.name = "no-download", .type = OPTION_BOOLEAN, .target = &options.no_download, .help = "do not try the official downloads"},
-		{.name = "no-build", .type = OPTION_BOOLEAN, .target = &options.no_build, .help = "do not build from Go modules"},
-		{.name = "datastore", .type = OPTION_CHOICE, .target = &options.datastore, .choices = "etcd", .help = "store of the tenants"},
-		{.name = "audit", .type = OPTION_BOOLEAN, .target = &options.audit, .help = "keep an audit log of the admin API server (stays on for this environment)"},
-		{.name = "without-operator", .type = OPTION_BOOLEAN, .target = &options.without_operator, .help = "the admin cluster alone, without Kamaji"},
-		{.name = "quiet", .type = OPTION_BOOLEAN, .target = &quiet, .help = "no progress"},
-		{0},
+		{ .name = "name", .type = OPTION_STRING, .target = &options.name, .help = "name of the environment" },
+		{ .name = "state-dir", .type = OPTION_STRING, .target = &options.state_root, .help = "folder that holds environments" },
+		{ .name = "block",
+		  .type = OPTION_STRING,
+		  .target = &options.block,
+		  .help = "a /16 for nodes, pods and Services; chosen when not given" },
+		{ .name = "sample-tenant",
+		  .type = OPTION_BOOLEAN,
+		  .target = &options.sample_tenant,
+		  .help = "make one tenant cluster and wait for it" },
+		{ .name = "wait-timeout",
+		  .type = OPTION_DURATION,
+		  .target = &timeout_ms,
+		  .minimum = 1000,
+		  .maximum = 86400000,
+		  .help = "give up after this time" },
+		{ .name = "components-from",
+		  .type = OPTION_STRING,
+		  .target = &options.components_from,
+		  .help = "folder with upstream programs, taken first" },
+		{ .name = "no-download",
+		  .type = OPTION_BOOLEAN,
+		  .target = &options.no_download,
+		  .help = "do not try the official downloads" },
+		{ .name = "no-build", .type = OPTION_BOOLEAN, .target = &options.no_build, .help = "do not build from Go modules" },
+		{ .name = "datastore",
+		  .type = OPTION_CHOICE,
+		  .target = &options.datastore,
+		  .choices = "etcd",
+		  .help = "store of the tenants" },
+		{ .name = "audit",
+		  .type = OPTION_BOOLEAN,
+		  .target = &options.audit,
+		  .help = "keep an audit log of the admin API server (stays on for this environment)" },
+		{ .name = "without-operator",
+		  .type = OPTION_BOOLEAN,
+		  .target = &options.without_operator,
+		  .help = "the admin cluster alone, without Kamaji" },
+		{ .name = "quiet", .type = OPTION_BOOLEAN, .target = &quiet, .help = "no progress" },
+		{ 0 },
 	};
 	int code;
 	struct error err;

@@ -41,12 +41,13 @@ static void note_change(const struct kube_notice *notice, void *argument)
 	pthread_cond_signal(&balancer->wake);
 }
 
-static int write_address(struct balancer *balancer, const struct kube_entry *entry, const json_t *service, uint32_t address, struct error *err)
+static int write_address(struct balancer *balancer, const struct kube_entry *entry, const json_t *service, uint32_t address,
+                         struct error *err)
 {
-	const struct kube_write_options options = {.subresource = "status", .field_manager = "kamaji-local-balancer"};
+	const struct kube_write_options options = { .subresource = "status", .field_manager = "kamaji-local-balancer" };
 	JSON_CLEANUP json_t *patch = balancer_status_patch(address);
-	JSON_CLEANUP json_t *written = kube_client_patch(balancer->client, &kube_resource_service, entry->namespace, entry->name, KUBE_PATCH_MERGE,
-							 patch, &options, balancer->cancel, err);
+	JSON_CLEANUP json_t *written = kube_client_patch(balancer->client, &kube_resource_service, entry->namespace, entry->name,
+	                                                 KUBE_PATCH_MERGE, patch, &options, balancer->cancel, err);
 	if (!written)
 		return err->class == ERROR_NOT_FOUND ? 0 : -1;
 	(void)kube_cache_observe(balancer->cache, entry, written);
@@ -66,7 +67,7 @@ static int write_address(struct balancer *balancer, const struct kube_entry *ent
 /* Brings every Service to what the plan says. -1: something is to be tried again. */
 static int settle(struct balancer *balancer)
 {
-	KUBE_ENTRIES_CLEANUP struct kube_entries entries = {0};
+	KUBE_ENTRIES_CLEANUP struct kube_entries entries = { 0 };
 	kube_cache_list(balancer->cache, &entries);
 	struct balancer_service *services = calloc(entries.count + 1, sizeof(*services));
 	json_t **objects = calloc(entries.count + 1, sizeof(json_t *));
@@ -138,9 +139,10 @@ static int run_until_stopped(struct balancer *balancer, struct error *err)
 
 int balancer_run(const struct balancer_options *options, struct error *err)
 {
-	struct balancer balancer = {.range = {.first = options->first, .last = options->last}};
+	struct balancer balancer = { .range = { .first = options->first, .last = options->last } };
 	if (options->first > options->last || options->last - options->first >= BALANCER_RANGE_MAX)
-		return error_set(err, ERROR_INVALID, "--first must not be above --last, nor more than %d addresses below it", BALANCER_RANGE_MAX);
+		return error_set(err, ERROR_INVALID, "--first must not be above --last, nor more than %d addresses below it",
+		                 BALANCER_RANGE_MAX);
 	pthread_mutex_init(&balancer.mutex, NULL);
 	thread_condition_init(&balancer.wake);
 	KUBE_CONFIG_CLEANUP struct kube_config *config = kube_config_load(options->kubeconfig, NULL, err);
@@ -150,11 +152,13 @@ int balancer_run(const struct balancer_options *options, struct error *err)
 	int result = -1;
 	CANCEL_CLEANUP struct cancel *cancel = cancel_new(NULL, UINT64_MAX);
 	balancer.cancel = cancel;
-	balancer.client = kube_client_new(&(struct kube_client_options){.loop = loop, .config = config}, err);
+	balancer.client = kube_client_new(&(struct kube_client_options){ .loop = loop, .config = config }, err);
 	if (balancer.client) {
 		balancer.events = event_recorder_start(balancer.client, "kamaji-local-balancer", "", err);
-		balancer.cache = kube_cache_new(&(struct kube_cache_options){
-			.loop = loop, .client = balancer.client, .resource = &kube_resource_service, .field_manager = "kamaji-local-balancer"});
+		balancer.cache = kube_cache_new(&(struct kube_cache_options){ .loop = loop,
+		                                                              .client = balancer.client,
+		                                                              .resource = &kube_resource_service,
+		                                                              .field_manager = "kamaji-local-balancer" });
 		result = run_until_stopped(&balancer, err);
 		kube_cache_free(balancer.cache);
 		if (balancer.events)

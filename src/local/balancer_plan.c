@@ -79,12 +79,12 @@ static uint32_t read_address(const struct balancer_range *range, const char *tex
 
 struct balancer_service balancer_service_read(const json_t *service, const char *key, const struct balancer_range *range)
 {
-	struct balancer_service result = {.key = key};
+	struct balancer_service result = { .key = key };
 	const char *created = json_string_at(service, "metadata.creationTimestamp");
 	if (created && clock_parse_rfc3339(created, &result.created) < 0)
 		result.created = 0;
 	result.wanted = string_equal(json_string_at(service, "spec.type"), "LoadBalancer") && !json_at(service, "spec.loadBalancerClass") &&
-			!json_at(service, "metadata.deletionTimestamp");
+	                !json_at(service, "metadata.deletionTimestamp");
 	result.current = read_address(range, json_string_at(service, "status.loadBalancer.ingress[0].ip"));
 	result.requested = read_address(range, json_string_at(service, "spec.loadBalancerIP"));
 	return result;

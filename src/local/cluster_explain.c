@@ -40,13 +40,13 @@ static void explain_containers(const json_t *pod, const char *list, struct buffe
 			continue;
 		json_object_foreach(json_object_get(container, "state"), state, detail) {
 			buffer_printf(out, "      container %s: %s %s %s (restarts %lld)\n", json_string_or(container, "name", "?"), state,
-				      json_string_or(detail, "reason", ""), json_string_or(detail, "message", ""),
-				      (long long)json_integer_or(container, "restartCount", 0));
+			              json_string_or(detail, "reason", ""), json_string_or(detail, "message", ""),
+			              (long long)json_integer_or(container, "restartCount", 0));
 		}
 		const json_t *last = json_at(container, "lastState.terminated");
 		if (last)
 			buffer_printf(out, "        before: %s, exit code %lld\n", json_string_or(last, "reason", ""),
-				      (long long)json_integer_or(last, "exitCode", 0));
+			              (long long)json_integer_or(last, "exitCode", 0));
 	}
 }
 
@@ -60,7 +60,7 @@ static void explain_events(const json_t *pod, const json_t *events, struct buffe
 		if (!uid || !string_equal(json_string_at(event, "involvedObject.uid"), uid))
 			continue;
 		buffer_printf(out, "      event %s %s: %.300s\n", json_string_or(event, "type", ""), json_string_or(event, "reason", ""),
-			      json_string_or(event, "message", ""));
+		              json_string_or(event, "message", ""));
 		shown++;
 	}
 }
@@ -70,7 +70,7 @@ bool cluster_explain_pod(const json_t *pod, const json_t *events, struct buffer 
 	if (pod_is_ready(pod))
 		return false;
 	buffer_printf(out, "    pod %s/%s is %s\n", json_string_or(pod, "metadata.namespace", ""), json_string_or(pod, "metadata.name", ""),
-		      json_string_or(pod, "status.phase", "unknown"));
+	              json_string_or(pod, "status.phase", "unknown"));
 	const json_t *conditions = json_at(pod, "status.conditions");
 	for (size_t i = 0; i < json_array_size(conditions); i++) {
 		const json_t *condition = json_array_get(conditions, i);
@@ -87,23 +87,24 @@ bool cluster_explain_pod(const json_t *pod, const json_t *events, struct buffer 
 void cluster_explain_pods(const struct cluster_tool *tool, const char *namespace, const char *selector, struct buffer *out)
 {
 	/* The deadline has passed when this is asked for: it gets time of its own. */
-	struct cluster_tool own = {.kubectl = tool->kubectl, .kubeconfig = tool->kubeconfig};
+	struct cluster_tool own = { .kubectl = tool->kubectl, .kubeconfig = tool->kubeconfig };
 	struct error err;
 	JSON_CLEANUP json_t *pods = selector ? cluster_get(&own, &err, "pods", "-n", namespace, "-l", selector, NULL)
-					     : cluster_get(&own, &err, "pods", "-n", namespace, NULL);
+	                                     : cluster_get(&own, &err, "pods", "-n", namespace, NULL);
 	JSON_CLEANUP json_t *events = pods ? cluster_get(&own, &err, "events", "-n", namespace, "--sort-by=.lastTimestamp", NULL) : NULL;
 	const json_t *items = json_object_get(pods, "items");
 	size_t shown = 0;
 	if (pods && json_array_size(items) == 0)
-		buffer_printf(out, "    there is no pod in namespace %s%s%s\n", namespace, selector ? " with " : "", selector ? selector : "");
+		buffer_printf(out, "    there is no pod in namespace %s%s%s\n", namespace, selector ? " with " : "",
+		              selector ? selector : "");
 	for (size_t i = 0; i < json_array_size(items) && shown < EXPLAIN_PODS_MAX; i++) {
 		const json_t *pod = json_array_get(items, i);
-		BUFFER_CLEANUP struct buffer logs = {0};
+		BUFFER_CLEANUP struct buffer logs = { 0 };
 		if (!cluster_explain_pod(pod, events, out))
 			continue;
 		shown++;
 		if (cluster_run(&own, &logs, &err, "logs", "-n", namespace, json_string_or(pod, "metadata.name", ""), "--all-containers",
-				"--prefix", "--tail=12", NULL) == 0 &&
+		                "--prefix", "--tail=12", NULL) == 0 &&
 		    logs.data)
 			indent_lines(out, logs.data);
 	}
@@ -120,7 +121,7 @@ void cluster_explain_node(const json_t *status, const char *node_directory, stru
 		if ((string_equal(state, "ready") && restarts == 0) || string_equal(state, "waiting"))
 			continue;
 		buffer_printf(out, "    %s is %s, restarts %lld%s%s\n", name, state, (long long)restarts,
-			      json_string_at(process, "lastExit") ? ", last " : "", json_string_or(process, "lastExit", ""));
+		              json_string_at(process, "lastExit") ? ", last " : "", json_string_or(process, "lastExit", ""));
 		FREE_CLEANUP char *path = string_printf("%s/log/%s.log", node_directory, name);
 		FREE_CLEANUP char *tail = log_file_tail(path, EXPLAIN_LOG_LINES);
 		indent_lines(out, tail);

@@ -35,7 +35,7 @@ bool cluster_pod_is_fresh(const json_t *pod, int64_t since)
 static int look_at_pods(const struct cluster_tool *tool, const char *namespace, const char *selector, int64_t since, struct error *err)
 {
 	JSON_CLEANUP json_t *pods = selector ? cluster_get(tool, err, "pods", "-n", namespace, "-l", selector, NULL)
-					     : cluster_get(tool, err, "pods", "-n", namespace, NULL);
+	                                     : cluster_get(tool, err, "pods", "-n", namespace, NULL);
 	const json_t *items = json_object_get(pods, "items");
 	size_t counted = 0;
 	if (!pods)

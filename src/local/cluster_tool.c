@@ -15,7 +15,7 @@ struct call {
 
 static void begin_call(const struct cluster_tool *tool, struct call *call)
 {
-	*call = (struct call){.arguments = {tool->kubectl, "--kubeconfig", tool->kubeconfig}, .count = 3};
+	*call = (struct call){ .arguments = { tool->kubectl, "--kubeconfig", tool->kubeconfig }, .count = 3 };
 }
 
 static void add_argument(struct call *call, const char *argument)
@@ -25,9 +25,9 @@ static void add_argument(struct call *call, const char *argument)
 }
 
 static int run_call(const struct cluster_tool *tool, const struct call *call, const char *input, struct buffer *output, uint64_t timeout_ms,
-		    struct error *err)
+                    struct error *err)
 {
-	BUFFER_CLEANUP struct buffer complaints = {.limit = CLUSTER_OUTPUT_MAX};
+	BUFFER_CLEANUP struct buffer complaints = { .limit = CLUSTER_OUTPUT_MAX };
 	struct process_options options = {
 		.arguments = call->arguments,
 		.input = input,
@@ -57,7 +57,7 @@ int cluster_apply(const struct cluster_tool *tool, const char *documents, struct
 json_t *cluster_get(const struct cluster_tool *tool, struct error *err, ...)
 {
 	struct call call;
-	BUFFER_CLEANUP struct buffer output = {0};
+	BUFFER_CLEANUP struct buffer output = { 0 };
 	begin_call(tool, &call);
 	add_argument(&call, "get");
 	va_list arguments;
@@ -85,7 +85,7 @@ int cluster_run(const struct cluster_tool *tool, struct buffer *output, struct e
 }
 
 static int wait_once(const struct cluster_tool *tool, const char *namespace, const char *object, const char *condition, uint64_t left_ms,
-		     struct error *err)
+                     struct error *err)
 {
 	struct call call;
 	FREE_CLEANUP char *wanted = string_printf("--for=%s", condition);
@@ -105,7 +105,7 @@ static int wait_once(const struct cluster_tool *tool, const char *namespace, con
 int cluster_wait(const struct cluster_tool *tool, const char *namespace, const char *object, const char *condition, struct error *err)
 {
 	/* kubectl gives up at once on an object that is not there yet, so that is waited for first. */
-	const char *const stages[] = {"create", condition};
+	const char *const stages[] = { "create", condition };
 	for (size_t i = 0; i < ARRAY_LENGTH(stages); i++) {
 		uint64_t deadline = cancel_deadline(tool->cancel);
 		uint64_t left = deadline == UINT64_MAX ? CLUSTER_CALL_MS : clock_until(deadline);

@@ -14,7 +14,7 @@ void doctor_add(struct doctor_report *report, const char *name, enum doctor_stat
 	if (report->count == DOCTOR_CHECK_MAX)
 		return;
 	struct doctor_check *check = &report->checks[report->count++];
-	*check = (struct doctor_check){.name = name, .state = state};
+	*check = (struct doctor_check){ .name = name, .state = state };
 	va_list arguments;
 	va_start(arguments, finding);
 	vsnprintf(check->finding, sizeof(check->finding), finding, arguments);
@@ -25,7 +25,7 @@ void doctor_add(struct doctor_report *report, const char *name, enum doctor_stat
 
 void doctor_run(struct doctor_report *report, const char *state_root)
 {
-	*report = (struct doctor_report){.state_root = state_root};
+	*report = (struct doctor_report){ .state_root = state_root };
 	doctor_check_machine(report);
 	doctor_check_network(report);
 	doctor_check_components(report);
@@ -34,8 +34,8 @@ void doctor_run(struct doctor_report *report, const char *state_root)
 
 static void check_environment(struct doctor_report *report, const char *state_root, const char *name)
 {
-	STRING_LIST_CLEANUP struct string_list found = {0};
-	ENVIRONMENT_CLEANUP struct local_environment environment = {.lock = -1};
+	STRING_LIST_CLEANUP struct string_list found = { 0 };
+	ENVIRONMENT_CLEANUP struct local_environment environment = { .lock = -1 };
 	struct error err;
 	if (environment_open(state_root, name, false, &environment, &err) < 0) {
 		doctor_add(report, "leftovers", DOCTOR_PROBLEM, "run 'kamaji local down' for it", "%s: %s", name, err.message);
@@ -46,14 +46,14 @@ static void check_environment(struct doctor_report *report, const char *state_ro
 	environment_leftovers(&environment, &found);
 	FREE_CLEANUP char *text = string_list_join(&found, ", ");
 	if (found.count)
-		doctor_add(report, "leftovers", DOCTOR_PROBLEM, "'kamaji local down --name NAME' removes them", "environment %s is %s, but there are: %s",
-			   name, local_phase_name(environment.state.phase), text);
+		doctor_add(report, "leftovers", DOCTOR_PROBLEM, "'kamaji local down --name NAME' removes them",
+		           "environment %s is %s, but there are: %s", name, local_phase_name(environment.state.phase), text);
 }
 
 void doctor_run_leftovers(struct doctor_report *report, const char *state_root)
 {
-	LOCAL_INDEX_CLEANUP struct local_index index = {.lock = -1};
-	STRING_LIST_CLEANUP struct string_list names = {0};
+	LOCAL_INDEX_CLEANUP struct local_index index = { .lock = -1 };
+	STRING_LIST_CLEANUP struct string_list names = { 0 };
 	struct error err;
 	size_t before = report->count;
 	if (local_index_open(state_root, false, &index, &err) == 0)
@@ -81,7 +81,7 @@ enum doctor_state doctor_worst(const struct doctor_report *report)
 
 const char *doctor_state_name(enum doctor_state state)
 {
-	static const char *const names[] = {"ok", "warning", "problem"};
+	static const char *const names[] = { "ok", "warning", "problem" };
 	return names[state];
 }
 
@@ -90,8 +90,9 @@ json_t *doctor_to_json(const struct doctor_report *report)
 	json_t *checks = json_array();
 	for (size_t i = 0; i < report->count; i++) {
 		const struct doctor_check *check = &report->checks[i];
-		json_array_append_new(checks, json_build("{s:s, s:s, s:s, s:s}", "name", check->name, "state", doctor_state_name(check->state),
-							 "finding", check->finding, "remedy", check->remedy));
+		json_array_append_new(checks,
+		                      json_build("{s:s, s:s, s:s, s:s}", "name", check->name, "state", doctor_state_name(check->state),
+		                                 "finding", check->finding, "remedy", check->remedy));
 	}
 	return json_build("{s:o, s:s}", "checks", checks, "worst", doctor_state_name(doctor_worst(report)));
 }

@@ -20,7 +20,8 @@ static size_t count_missing(struct component_fetch *fetch, const struct componen
 			enum component_state state;
 			struct component_record record;
 			struct error err;
-			if (component_look(fetch, component, component->files[j].name, &state, &record, &err) == 0 && state == COMPONENT_GOOD)
+			if (component_look(fetch, component, component->files[j].name, &state, &record, &err) == 0 &&
+			    state == COMPONENT_GOOD)
 				continue;
 			if (missing++ == 0)
 				*first = component;
@@ -31,7 +32,7 @@ static size_t count_missing(struct component_fetch *fetch, const struct componen
 
 static bool check_downloads(struct doctor_report *report, const struct component *component, enum doctor_state when_missing)
 {
-	struct error err = {0};
+	struct error err = { 0 };
 	DOWNLOADER_CLEANUP struct downloader *downloader = downloader_new(false, &err);
 	const char *url = NULL;
 	for (size_t i = 0; component && i < component->file_count && !url; i++)
@@ -41,22 +42,22 @@ static bool check_downloads(struct doctor_report *report, const struct component
 		return true;
 	}
 	doctor_add(report, "downloads", when_missing, "open the way to it, set https_proxy, or give the programs with --components-from",
-		   "%s", downloader && !url ? "nothing to ask for" : err.message);
+	           "%s", downloader && !url ? "nothing to ask for" : err.message);
 	return false;
 }
 
 static bool check_go(struct doctor_report *report, enum doctor_state when_missing)
 {
-	const char *const arguments[] = {"go", "version", NULL};
-	BUFFER_CLEANUP struct buffer output = {0};
-	struct process_options options = {.arguments = arguments, .output = &output, .timeout_ms = GO_TIMEOUT_MS};
+	const char *const arguments[] = { "go", "version", NULL };
+	BUFFER_CLEANUP struct buffer output = { 0 };
+	struct process_options options = { .arguments = arguments, .output = &output, .timeout_ms = GO_TIMEOUT_MS };
 	struct error err;
 	if (process_run(&options, NULL, NULL, &err) == 0 && output.data) {
 		doctor_add(report, "go", DOCTOR_OK, "", "%.*s", (int)strcspn(output.data, "\n"), output.data);
 		return true;
 	}
 	doctor_add(report, "go", when_missing, "install Go from https://go.dev/dl and put it into PATH",
-		   "no Go toolchain: components cannot be built here where downloads do not work");
+	           "no Go toolchain: components cannot be built here where downloads do not work");
 	return false;
 }
 
@@ -74,7 +75,7 @@ void doctor_check_components(struct doctor_report *report)
 {
 	struct error err;
 	COMPONENT_LOCK_CLEANUP struct component_lock *lock = component_lock_read(NULL, &err);
-	const struct component_fetch_options options = {.lock = lock};
+	const struct component_fetch_options options = { .lock = lock };
 	COMPONENT_FETCH_CLEANUP struct component_fetch *fetch = lock ? component_fetch_new(&options, &err) : NULL;
 	const struct component *first = NULL;
 	if (!fetch) {
@@ -89,6 +90,9 @@ void doctor_check_components(struct doctor_report *report)
 	}
 	/* Either of the two ways is enough. */
 	bool reachable = check_downloads(report, first, DOCTOR_WARNING), buildable = check_go(report, DOCTOR_WARNING);
-	doctor_add(report, "components", reachable || buildable ? DOCTOR_OK : DOCTOR_PROBLEM, "see downloads and go above, or use --components-from",
-		   "%zu programs are still to be %s", missing, reachable ? "downloaded" : buildable ? "built, which takes some minutes" : "had");
+	doctor_add(report, "components", reachable || buildable ? DOCTOR_OK : DOCTOR_PROBLEM,
+	           "see downloads and go above, or use --components-from", "%zu programs are still to be %s", missing,
+	           reachable   ? "downloaded"
+	           : buildable ? "built, which takes some minutes"
+	                       : "had");
 }

@@ -18,17 +18,17 @@ struct tool {
 };
 
 static const struct tool tools[] = {
-	{"ip", "iproute2", "makes interfaces and routes", DOCTOR_PROBLEM},
-	{"nft", "nftables", "makes the masquerading rule; kube-proxy uses it", DOCTOR_PROBLEM},
-	{"mount", "mount", "the kubelet mounts volumes with it", DOCTOR_PROBLEM},
-	{"umount", "mount", "the kubelet unmounts volumes with it", DOCTOR_PROBLEM},
-	{"iptables", "iptables", "lets traffic pass where Docker's rules drop it", DOCTOR_WARNING},
-	{"conntrack", "conntrack", "kube-proxy forgets stale UDP connections with it", DOCTOR_WARNING},
+	{ "ip", "iproute2", "makes interfaces and routes", DOCTOR_PROBLEM },
+	{ "nft", "nftables", "makes the masquerading rule; kube-proxy uses it", DOCTOR_PROBLEM },
+	{ "mount", "mount", "the kubelet mounts volumes with it", DOCTOR_PROBLEM },
+	{ "umount", "mount", "the kubelet unmounts volumes with it", DOCTOR_PROBLEM },
+	{ "iptables", "iptables", "lets traffic pass where Docker's rules drop it", DOCTOR_WARNING },
+	{ "conntrack", "conntrack", "kube-proxy forgets stale UDP connections with it", DOCTOR_WARNING },
 };
 
 static bool find_tool(const char *name)
 {
-	static const char *const folders[] = {"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"};
+	static const char *const folders[] = { "/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin" };
 	for (size_t i = 0; i < ARRAY_LENGTH(folders); i++) {
 		FREE_CLEANUP char *path = string_printf("%s/%s", folders[i], name);
 		if (access(path, X_OK) == 0)
@@ -81,7 +81,8 @@ static void check_links(struct doctor_report *report)
 		doctor_add(report, "network", DOCTOR_OK, "", "network namespaces, veth, bridge and nf_tables work");
 		return;
 	case TRIAL_NAMESPACE:
-		doctor_add(report, "network", DOCTOR_PROBLEM, "run as root on the host or in a privileged container", "no network namespace can be made");
+		doctor_add(report, "network", DOCTOR_PROBLEM, "run as root on the host or in a privileged container",
+		           "no network namespace can be made");
 		return;
 	case TRIAL_VETH:
 		doctor_add(report, "network", DOCTOR_PROBLEM, "modprobe veth", "no veth pair can be made");
@@ -100,26 +101,27 @@ static void check_bridge_filter(struct doctor_report *report)
 		doctor_add(report, "pod network", DOCTOR_OK, "", "bridge");
 	else
 		doctor_add(report, "pod network", DOCTOR_WARNING, "modprobe br_netfilter, or leave it: pods then get point-to-point links",
-			   "the kernel does not filter bridged packets");
+		           "the kernel does not filter bridged packets");
 }
 
 static void check_forwarding(struct doctor_report *report)
 {
-	const char *const arguments[] = {"iptables", "-w", "-S", "FORWARD", NULL};
-	BUFFER_CLEANUP struct buffer output = {0};
-	struct process_options options = {.arguments = arguments, .output = &output, .timeout_ms = 10000};
+	const char *const arguments[] = { "iptables", "-w", "-S", "FORWARD", NULL };
+	BUFFER_CLEANUP struct buffer output = { 0 };
+	struct process_options options = { .arguments = arguments, .output = &output, .timeout_ms = 10000 };
 	struct error err;
 	if (process_run(&options, NULL, NULL, &err) < 0 || !output.data)
 		return; /* no iptables, no policy of its own */
 	if (host_network_policy_drops(output.data))
-		doctor_add(report, "forwarding", DOCTOR_OK, "", "the policy drops (Docker); accept rules are added while an environment is up");
+		doctor_add(report, "forwarding", DOCTOR_OK, "",
+		           "the policy drops (Docker); accept rules are added while an environment is up");
 	else
 		doctor_add(report, "forwarding", DOCTOR_OK, "", "the policy accepts");
 }
 
 static void check_addresses(struct doctor_report *report)
 {
-	struct local_route_list routes = {0};
+	struct local_route_list routes = { 0 };
 	struct error err;
 	unsigned free_blocks = 0;
 	if (host_network_routes(NULL, &routes, &err) < 0) {
@@ -130,7 +132,7 @@ static void check_addresses(struct doctor_report *report)
 		free_blocks += local_route_list_find_overlap(&routes, local_slot_block(slot)) == NULL;
 	local_route_list_free(&routes);
 	doctor_add(report, "addresses", free_blocks ? DOCTOR_OK : DOCTOR_WARNING, "give a free /16 with 'up --block'",
-		   "%u of the %u blocks from 10.200.0.0/16 on are free", free_blocks, LOCAL_SLOT_COUNT);
+	           "%u of the %u blocks from 10.200.0.0/16 on are free", free_blocks, LOCAL_SLOT_COUNT);
 }
 
 void doctor_check_network(struct doctor_report *report)

@@ -15,7 +15,7 @@
 
 enum { KILL_TIMEOUT_MS = 15000, MOUNTS_BYTES_MAX = 4 * 1024 * 1024 };
 
-static const char *const phase_names[] = {"absent", "starting", "up", "stopping", "down"};
+static const char *const phase_names[] = { "absent", "starting", "up", "stopping", "down" };
 
 const char *local_phase_name(enum local_phase phase)
 {
@@ -24,8 +24,8 @@ const char *local_phase_name(enum local_phase phase)
 
 char *local_state_write(const struct local_state *state)
 {
-	JSON_CLEANUP json_t *root = json_build("{s:i, s:s, s:b, s:{}}", "version", LOCAL_STATE_VERSION, "phase", phase_names[state->phase], "audit",
-					       state->audit, "nodes");
+	JSON_CLEANUP json_t *root = json_build("{s:i, s:s, s:b, s:{}}", "version", LOCAL_STATE_VERSION, "phase", phase_names[state->phase],
+	                                       "audit", state->audit, "nodes");
 	if (state->admin.pid > 0)
 		json_put(root, "nodes.admin", node_identity_to_json(&state->admin));
 	if (state->times)
@@ -44,7 +44,7 @@ int local_state_parse(const char *text, size_t length, struct local_state *ret_s
 	for (size_t i = 0; i < ARRAY_LENGTH(phase_names); i++) {
 		if (!string_equal(phase, phase_names[i]))
 			continue;
-		*ret_state = (struct local_state){.phase = (enum local_phase)i, .audit = json_boolean_or(root, "audit", false)};
+		*ret_state = (struct local_state){ .phase = (enum local_phase)i, .audit = json_boolean_or(root, "audit", false) };
 		node_identity_from_json(json_at(root, "nodes.admin"), &ret_state->admin);
 		ret_state->times = json_incref(json_object_get(root, "times"));
 		return 0;
@@ -55,12 +55,12 @@ int local_state_parse(const char *text, size_t length, struct local_state *ret_s
 void local_state_free(struct local_state *state)
 {
 	json_decref(state->times);
-	*state = (struct local_state){0};
+	*state = (struct local_state){ 0 };
 }
 
 char *environment_path(const struct local_environment *environment, const char *format, ...)
 {
-	struct buffer text = {0};
+	struct buffer text = { 0 };
 	buffer_printf(&text, "%s/", environment->directory);
 	va_list arguments;
 	va_start(arguments, format);
@@ -77,7 +77,7 @@ char *environment_node_directory(const struct local_environment *environment, co
 static int read_state(struct local_environment *environment, bool change, struct error *err)
 {
 	FREE_CLEANUP char *path = environment_path(environment, "state.json");
-	BUFFER_CLEANUP struct buffer text = {0};
+	BUFFER_CLEANUP struct buffer text = { 0 };
 	if (!file_exists(path))
 		return 0;
 	if (file_read(path, LOCAL_STATE_BYTES_MAX, &text, err) < 0)
@@ -87,7 +87,7 @@ static int read_state(struct local_environment *environment, bool change, struct
 	if (!change)
 		return error_wrap(err, "%s is damaged ('kamaji local down' or 'up' mends it)", path);
 	FREE_CLEANUP char *aside = environment_path(environment, "state.json.damaged");
-	environment->state = (struct local_state){.phase = LOCAL_STARTING};
+	environment->state = (struct local_state){ .phase = LOCAL_STARTING };
 	return rename(path, aside) < 0 ? error_set_errno(err, errno, "set %s aside", path) : 0;
 }
 
@@ -101,14 +101,14 @@ static int take_lock(struct local_environment *environment, struct error *err)
 		return 0;
 	if (err->class == ERROR_EXISTS)
 		return error_set(err, ERROR_EXISTS, "another command is changing the environment '%s'; try again when it has ended",
-				 environment->names.name);
+		                 environment->names.name);
 	return -1;
 }
 
 int environment_open(const char *root, const char *name, bool change, struct local_environment *ret_environment, struct error *err)
 {
 	struct local_environment *environment = ret_environment;
-	*environment = (struct local_environment){.lock = -1};
+	*environment = (struct local_environment){ .lock = -1 };
 	if (local_names_make(name, &environment->names, err) < 0)
 		return -1;
 	if (root[0] != '/')
@@ -118,7 +118,7 @@ int environment_open(const char *root, const char *name, bool change, struct loc
 	/* containerd's socket lies below and a socket's path is short. */
 	if (strlen(environment->directory) > LOCAL_DIRECTORY_MAX) {
 		error_set(err, ERROR_INVALID, "the state folder %s is longer than %d characters; choose a shorter --state-dir or --name",
-			  environment->directory, LOCAL_DIRECTORY_MAX);
+		          environment->directory, LOCAL_DIRECTORY_MAX);
 		goto failed;
 	}
 	if (host_facts_read(&environment->facts, err) < 0 || (change && take_lock(environment, err) < 0) ||
@@ -190,7 +190,7 @@ int environment_sweep(struct local_environment *environment, uint64_t grace_ms, 
 /* Mounts in our own namespace below the environment's folder. There never are any unless somebody made them by hand. */
 static void find_mounts(const struct local_environment *environment, struct string_list *found)
 {
-	BUFFER_CLEANUP struct buffer text = {0};
+	BUFFER_CLEANUP struct buffer text = { 0 };
 	struct error err;
 	FREE_CLEANUP char *prefix = string_printf(" %s/", environment->directory);
 	if (file_read("/proc/self/mounts", MOUNTS_BYTES_MAX, &text, &err) < 0)

@@ -12,7 +12,7 @@ enum { STOP_GRACE_MS = 10000 };
 
 static int check_clean(const struct local_environment *environment, struct error *err)
 {
-	STRING_LIST_CLEANUP struct string_list found = {0};
+	STRING_LIST_CLEANUP struct string_list found = { 0 };
 	environment_leftovers(environment, &found);
 	if (found.count == 0)
 		return 0;
@@ -37,7 +37,7 @@ static int update_index(struct local_environment *environment, bool purge, struc
 static bool is_absent(const char *state_root, const char *name)
 {
 	struct error err;
-	STRING_LIST_CLEANUP struct string_list found = {0};
+	STRING_LIST_CLEANUP struct string_list found = { 0 };
 	ENVIRONMENT_CLEANUP struct local_environment environment;
 	if (environment_open(state_root, name, false, &environment, &err) < 0)
 		return false;
@@ -47,10 +47,11 @@ static bool is_absent(const char *state_root, const char *name)
 
 int environment_down(const struct down_options *options, struct down_result *ret_result, struct error *err)
 {
-	ENVIRONMENT_CLEANUP struct local_environment environment = {.lock = -1};
-	*ret_result = (struct down_result){0};
+	ENVIRONMENT_CLEANUP struct local_environment environment = { .lock = -1 };
+	*ret_result = (struct down_result){ 0 };
 	if (geteuid() != 0)
-		return error_set(err, ERROR_FORBIDDEN, "'kamaji local down' ends processes and interfaces of root and needs root: run it with sudo");
+		return error_set(err, ERROR_FORBIDDEN,
+		                 "'kamaji local down' ends processes and interfaces of root and needs root: run it with sudo");
 	if (is_absent(options->state_root, options->name)) {
 		ret_result->was_absent = true;
 		return 0;
@@ -62,7 +63,7 @@ int environment_down(const struct down_options *options, struct down_result *ret
 	    check_clean(&environment, err) < 0 || update_index(&environment, options->purge, &ret_result->notes, err) < 0)
 		return error_wrap(err, "environment '%s'", options->name);
 	environment.state.phase = LOCAL_DOWN;
-	environment.state.admin = (struct node_identity){0};
+	environment.state.admin = (struct node_identity){ 0 };
 	if (!options->purge)
 		return environment_save(&environment, err);
 	return file_remove_tree(environment.directory, err);

@@ -16,8 +16,8 @@ struct down_options {
 };
 
 struct down_result {
-	bool was_absent;           /* there was nothing to do */
-	struct string_list notes;  /* things a person should know ("kernel setting ... could not be put back") */
+	bool was_absent;          /* there was nothing to do */
+	struct string_list notes; /* things a person should know ("kernel setting ... could not be put back") */
 };
 
 /* Fails when something is left, and names it. */

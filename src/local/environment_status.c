@@ -97,22 +97,27 @@ static json_t *describe_tenant(const struct status *status, const json_t *tenant
 		ready += pod_is_ready(pod);
 		memory += (json_int_t)pod_memory(status, pod);
 	}
-	return json_build("{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I}", "namespace", namespace, "name", name, "status",
-			  json_string_or(tenant, "status.kubernetesResources.version.status", "Unknown"), "version",
-			  json_string_or(tenant, "status.kubernetesResources.version.version", json_string_or(tenant, "spec.kubernetes.version", "")),
-			  "endpoint", json_string_or(tenant, "status.controlPlaneEndpoint", ""), "memoryBytes", memory, "pods", count, "readyPods", ready);
+	return json_build(
+		"{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I}", "namespace", namespace, "name", name, "status",
+		json_string_or(tenant, "status.kubernetesResources.version.status", "Unknown"), "version",
+		json_string_or(tenant, "status.kubernetesResources.version.version", json_string_or(tenant, "spec.kubernetes.version", "")),
+		"endpoint", json_string_or(tenant, "status.controlPlaneEndpoint", ""), "memoryBytes", memory, "pods", count, "readyPods",
+		ready);
 }
 
 static void add_tenants(struct status *status, const struct cluster_tool *tool)
 {
 	struct error err;
-	json_t *tenants = json_array();
 	JSON_CLEANUP json_t *found = cluster_get(tool, &err, "tenantcontrolplanes.kamaji.clastix.io", "--all-namespaces", NULL);
-	JSON_CLEANUP json_t *pods = found ? cluster_get(tool, &err, "pods", "--all-namespaces", "-l", "kamaji.clastix.io/name", NULL) : NULL;
-	if (!pods)
+	JSON_CLEANUP json_t *pods =
+		found ? cluster_get(tool, &err, "pods", "--all-namespaces", "-l", "kamaji.clastix.io/name", NULL) : NULL;
+	if (!pods) {
 		problem(status, "tenants", &err);
+		return;
+	}
+	json_t *tenants = json_array();
 	const json_t *items = json_object_get(found, "items");
-	for (size_t i = 0; pods && i < json_array_size(items); i++)
+	for (size_t i = 0; i < json_array_size(items); i++)
 		json_array_append_new(tenants, describe_tenant(status, json_array_get(items, i), json_object_get(pods, "items")));
 	json_object_set_new(status->root, "tenants", tenants);
 }
@@ -121,7 +126,7 @@ static void add_balancer(struct status *status, const struct cluster_tool *tool)
 {
 	struct error err;
 	const struct local_address_plan *plan = &status->environment->plan;
-	const struct balancer_range range = {.first = plan->balancer_first, .last = plan->balancer_last};
+	const struct balancer_range range = { .first = plan->balancer_first, .last = plan->balancer_last };
 	JSON_CLEANUP json_t *services = cluster_get(tool, &err, "services", "--all-namespaces", NULL);
 	if (!services) {
 		problem(status, "Services", &err);
@@ -140,18 +145,19 @@ static void add_balancer(struct status *status, const struct cluster_tool *tool)
 		if (read.current)
 			local_address_format(read.current, address);
 		json_array_append_new(addresses, json_build("{s:o, s:s}", "service",
-							    json_string_printf("%s/%s", json_string_or(service, "metadata.namespace", ""),
-									       json_string_or(service, "metadata.name", "")),
-							    "address", read.current ? address : ""));
+		                                            json_string_printf("%s/%s", json_string_or(service, "metadata.namespace", ""),
+		                                                               json_string_or(service, "metadata.name", "")),
+		                                            "address", read.current ? address : ""));
 	}
-	json_object_set_new(status->root, "balancer", json_build("{s:s, s:s, s:s, s:o}", "note", BALANCER_NOTE, "first", first, "last", last,
-								 "addresses", addresses));
+	json_object_set_new(
+		status->root, "balancer",
+		json_build("{s:s, s:s, s:s, s:o}", "note", BALANCER_NOTE, "first", first, "last", last, "addresses", addresses));
 }
 
 static void add_images(struct status *status)
 {
 	struct error err;
-	NODE_IMAGE_LIST_CLEANUP struct node_image_list list = {0};
+	NODE_IMAGE_LIST_CLEANUP struct node_image_list list = { 0 };
 	FREE_CLEANUP char *socket = node_admin_containerd_socket(status->node_directory);
 	if (node_image_list_read(status->ctr, socket, NULL, &list, &err) < 0) {
 		problem(status, "images", &err);
@@ -169,7 +175,7 @@ static void add_cluster(struct status *status)
 {
 	struct error err;
 	COMPONENT_LOCK_CLEANUP struct component_lock *lock = component_lock_read(NULL, &err);
-	const struct component_fetch_options options = {.lock = lock};
+	const struct component_fetch_options options = { .lock = lock };
 	COMPONENT_FETCH_CLEANUP struct component_fetch *fetch = lock ? component_fetch_new(&options, &err) : NULL;
 	status->kubectl = fetch ? component_path(fetch, "kubernetes", NULL, "kubectl", &err) : NULL;
 	status->ctr = status->kubectl ? component_path(fetch, "containerd", NULL, "ctr", &err) : NULL;
@@ -177,7 +183,7 @@ static void add_cluster(struct status *status)
 		problem(status, "components", &err);
 		return;
 	}
-	const struct cluster_tool tool = {.kubectl = status->kubectl, .kubeconfig = status->kubeconfig};
+	const struct cluster_tool tool = { .kubectl = status->kubectl, .kubeconfig = status->kubeconfig };
 	add_tenants(status, &tool);
 	add_balancer(status, &tool);
 	add_images(status);
@@ -200,11 +206,11 @@ json_t *environment_status(const char *state_root, const char *name, struct erro
 	ENVIRONMENT_CLEANUP struct local_environment environment;
 	if (environment_open(state_root, name, false, &environment, err) < 0)
 		return NULL;
-	struct status status = {.environment = &environment, .problems = json_array()};
+	struct status status = { .environment = &environment, .problems = json_array() };
 	status.kubeconfig = environment_path(&environment, "kubeconfig");
 	status.node_directory = environment_node_directory(&environment, "admin");
 	status.root = json_build("{s:s, s:s, s:s, s:s}", "name", name, "phase", local_phase_name(environment.state.phase), "stateDirectory",
-				 environment.directory, "kubeconfig", status.kubeconfig);
+	                         environment.directory, "kubeconfig", status.kubeconfig);
 	bool running = node_identity_is_alive(&environment.state.admin);
 	if (environment.state.phase != LOCAL_ABSENT) {
 		add_addresses(&status);

@@ -12,7 +12,7 @@
 static int publish_kubeconfig(struct up *up, struct error *err)
 {
 	FREE_CLEANUP char *from = string_printf("%s/admin.kubeconfig", up->pki);
-	BUFFER_SECRET_CLEANUP struct buffer text = {0};
+	BUFFER_SECRET_CLEANUP struct buffer text = { 0 };
 	if (file_read(from, LOCAL_STATE_BYTES_MAX, &text, err) < 0)
 		return -1;
 	return file_write_atomic(up->result->kubeconfig, text.data, text.length, 0600, err);
@@ -23,7 +23,9 @@ static int bring_up(struct up *up, struct error *err)
 	up->environment.state.audit |= up->options->audit;
 	if (up_prepare(up, err) < 0 || publish_kubeconfig(up, err) < 0 || up_start_node(up, err) < 0)
 		return -1;
-	up->tool = (struct cluster_tool){.kubectl = up->programs.kubectl, .kubeconfig = up->result->kubeconfig, .cancel = up->options->cancel};
+	up->tool = (struct cluster_tool){ .kubectl = up->programs.kubectl,
+		                          .kubeconfig = up->result->kubeconfig,
+		                          .cancel = up->options->cancel };
 	if (up_images_start(up, err) < 0 || up_install(up, err) < 0)
 		return -1;
 	if (up->options->sample_tenant && up_sample_tenant(up, err) < 0)
@@ -57,8 +59,8 @@ static int record_outcome(struct up *up, bool succeeded, struct error *err)
 
 int environment_up(const struct up_options *options, struct up_result *ret_result, struct error *err)
 {
-	struct up up = {.options = options, .result = ret_result};
-	*ret_result = (struct up_result){0};
+	struct up up = { .options = options, .result = ret_result };
+	*ret_result = (struct up_result){ 0 };
 	if (!string_equal(options->datastore, "etcd"))
 		return error_set(err, ERROR_INVALID, "--datastore must be etcd, not '%s'", options->datastore);
 	if (environment_open(options->state_root, options->name, true, &up.environment, err) < 0)
@@ -94,5 +96,5 @@ void up_result_free(struct up_result *result)
 	free(result->kubeconfig);
 	free(result->sample_kubeconfig);
 	buffer_free(&result->reasons);
-	*result = (struct up_result){0};
+	*result = (struct up_result){ 0 };
 }

@@ -26,9 +26,9 @@ struct up_options {
 	const char *datastore;       /* "etcd" */
 	bool no_download, no_build;
 	bool audit;
-	bool without_operator;       /* the admin cluster alone */
+	bool without_operator; /* the admin cluster alone */
 	bool sample_tenant;
-	struct cancel *cancel;       /* deadline and interruption */
+	struct cancel *cancel; /* deadline and interruption */
 	struct progress *progress;
 };
 

@@ -18,7 +18,7 @@
 enum { CGROUP_PATH_MAX = 1024, CGROUP_FILE_MAX = 1088, CGROUP_TEXT_MAX = 1024 * 1024, CGROUP_DEPTH_MAX = 16, KILL_STEP_MS = 20 };
 
 /* Controllers that a kubelet asks for; handed down on version 2 where the machine has them. */
-static const char *const delegated[] = {"cpuset", "cpu", "io", "memory", "hugetlb", "pids"};
+static const char *const delegated[] = { "cpuset", "cpu", "io", "memory", "hugetlb", "pids" };
 
 /* All mount points where the tree exists: the v1 hierarchies and the unified one, each once. */
 static size_t list_roots(const struct host_cgroup *cgroup, const char *roots[static HOST_CONTROLLER_MAX + 1])
@@ -34,7 +34,7 @@ static size_t list_roots(const struct host_cgroup *cgroup, const char *roots[sta
 static int copy_setting(const char *parent, const char *child, const char *file, struct error *err)
 {
 	char path[CGROUP_PATH_MAX];
-	BUFFER_CLEANUP struct buffer text = {0};
+	BUFFER_CLEANUP struct buffer text = { 0 };
 	snprintf(path, sizeof(path), "%s/%s", child, file);
 	if (file_read(path, CGROUP_TEXT_MAX, &text, err) < 0)
 		return -1;
@@ -76,7 +76,8 @@ static int make_in(const struct host_cgroup *cgroup, const char *root, const cha
 		snprintf(folder, sizeof(folder), "%s/%.*s", root, length, path);
 		if (mkdir(folder, 0755) < 0 && errno != EEXIST)
 			return error_set_errno(err, errno, "make cgroup %s", folder);
-		if (cpuset && (copy_setting(parent, folder, "cpuset.cpus", err) < 0 || copy_setting(parent, folder, "cpuset.mems", err) < 0))
+		if (cpuset &&
+		    (copy_setting(parent, folder, "cpuset.cpus", err) < 0 || copy_setting(parent, folder, "cpuset.mems", err) < 0))
 			return -1;
 		snprintf(parent, sizeof(parent), "%s", folder);
 		if (end)
@@ -119,7 +120,7 @@ static unsigned signal_one(const char *folder, int number)
 	char path[CGROUP_FILE_MAX];
 	struct error err;
 	unsigned count = 0;
-	BUFFER_CLEANUP struct buffer text = {0};
+	BUFFER_CLEANUP struct buffer text = { 0 };
 	snprintf(path, sizeof(path), "%s/cgroup.procs", folder);
 	if (file_read(path, CGROUP_TEXT_MAX, &text, &err) < 0 || !text.data)
 		return 0;
@@ -175,7 +176,7 @@ static unsigned signal_trees(const struct host_cgroup *cgroup, const char *path,
 	unsigned most = 0;
 	for (size_t i = 0; i < count; i++) {
 		char folder[CGROUP_PATH_MAX];
-		struct tree_walk walk = {.action = TREE_SIGNAL, .signal = number};
+		struct tree_walk walk = { .action = TREE_SIGNAL, .signal = number };
 		snprintf(folder, sizeof(folder), "%s/%s", roots[i], path);
 		walk_tree(&walk, folder, 0);
 		if (walk.count > most)
@@ -209,14 +210,14 @@ int host_cgroup_remove(const struct host_cgroup *cgroup, const char *path, struc
 	size_t count = list_roots(cgroup, roots);
 	for (size_t i = 0; i < count; i++) {
 		char folder[CGROUP_PATH_MAX];
-		struct tree_walk walk = {.action = TREE_REMOVE};
+		struct tree_walk walk = { .action = TREE_REMOVE };
 		snprintf(folder, sizeof(folder), "%s/%s", roots[i], path);
 		walk_tree(&walk, folder, 0);
 		/* A cgroup stays busy for a moment after its last process was reaped. */
 		for (unsigned attempt = 0; walk.failure == EBUSY && attempt < 50; attempt++) {
 			if (cancel_sleep(NULL, KILL_STEP_MS, err) < 0)
 				return -1;
-			walk = (struct tree_walk){.action = TREE_REMOVE};
+			walk = (struct tree_walk){ .action = TREE_REMOVE };
 			walk_tree(&walk, folder, 0);
 		}
 		if (walk.failure)
@@ -258,7 +259,7 @@ uint64_t host_cgroup_memory(const struct host_cgroup *cgroup, const char *path)
 	for (size_t i = 0; !root && i < cgroup->hierarchy_count; i++)
 		if (strstr(cgroup->hierarchies[i].names, "memory"))
 			root = cgroup->hierarchies[i].mount;
-	BUFFER_CLEANUP struct buffer text = {0};
+	BUFFER_CLEANUP struct buffer text = { 0 };
 	snprintf(file, sizeof(file), "%s/%s/memory.stat", root ? root : "", path);
 	if (!root || file_read(file, CGROUP_TEXT_MAX, &text, &err) < 0)
 		return 0;

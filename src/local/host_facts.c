@@ -11,8 +11,8 @@
 enum { PROC_TEXT_MAX = 1024 * 1024, MOUNT_LINE_FIELDS = 4 };
 
 /* What the kubelet's container manager refuses to start without. */
-static const char *const needed_v1[] = {"cpu", "cpuacct", "cpuset", "memory", "pids", NULL};
-static const char *const needed_v2[] = {"cpu", "cpuset", "memory", "pids", NULL};
+static const char *const needed_v1[] = { "cpu", "cpuacct", "cpuset", "memory", "pids", NULL };
+static const char *const needed_v2[] = { "cpu", "cpuset", "memory", "pids", NULL };
 
 static bool list_has(const char *list, const char *separators, const char *word)
 {
@@ -29,8 +29,8 @@ static bool list_has(const char *list, const char *separators, const char *word)
 
 static bool is_v1_option(const char *word)
 {
-	static const char *const known[] = {"cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids",
-					    "net_cls", "net_prio", "perf_event", "hugetlb", "rdma", "misc"};
+	static const char *const known[] = { "cpu",  "cpuacct", "cpuset",   "memory",     "devices", "freezer", "blkio",
+		                             "pids", "net_cls", "net_prio", "perf_event", "hugetlb", "rdma",    "misc" };
 	for (size_t i = 0; i < ARRAY_LENGTH(known); i++)
 		if (string_equal(word, known[i]))
 			return true;
@@ -67,12 +67,12 @@ static int add_hierarchy(struct host_cgroup *cgroup, const char *mount, char *op
 
 int host_cgroup_parse(const char *mounts, struct host_cgroup *ret_cgroup, struct error *err)
 {
-	*ret_cgroup = (struct host_cgroup){0};
+	*ret_cgroup = (struct host_cgroup){ 0 };
 	FREE_CLEANUP char *text = string_dup(mounts);
 	bool has_controller = false;
 	char *save_line = NULL;
 	for (char *line = strtok_r(text, "\n", &save_line); line; line = strtok_r(NULL, "\n", &save_line)) {
-		char *field[MOUNT_LINE_FIELDS] = {0};
+		char *field[MOUNT_LINE_FIELDS] = { 0 };
 		char *save = NULL;
 		size_t count = 0;
 		for (char *word = strtok_r(line, " ", &save); word && count < MOUNT_LINE_FIELDS; word = strtok_r(NULL, " ", &save))
@@ -136,10 +136,9 @@ int host_capabilities_parse(const char *status, uint64_t *ret_bounding, struct e
 
 int host_facts_read(struct host_facts *ret_facts, struct error *err)
 {
-	*ret_facts = (struct host_facts){0};
-	BUFFER_CLEANUP struct buffer text = {0};
-	if (file_read("/proc/self/mounts", PROC_TEXT_MAX, &text, err) < 0 ||
-	    host_cgroup_parse(text.data, &ret_facts->cgroup, err) < 0)
+	*ret_facts = (struct host_facts){ 0 };
+	BUFFER_CLEANUP struct buffer text = { 0 };
+	if (file_read("/proc/self/mounts", PROC_TEXT_MAX, &text, err) < 0 || host_cgroup_parse(text.data, &ret_facts->cgroup, err) < 0)
 		return -1;
 	if (ret_facts->cgroup.version == 2) {
 		char path[HOST_PATH_MAX + 32];

@@ -24,11 +24,11 @@ struct host_controller {
 };
 
 struct host_cgroup {
-	int version; /* 1, 2; 0 when no usable hierarchy is mounted */
+	int version;                                             /* 1, 2; 0 when no usable hierarchy is mounted */
 	struct host_controller hierarchies[HOST_CONTROLLER_MAX]; /* version 1 */
 	size_t hierarchy_count;
-	char unified[HOST_PATH_MAX];      /* mount point of the v2 hierarchy, "" when there is none */
-	char unified_controllers[256];    /* version 2: words of cgroup.controllers */
+	char unified[HOST_PATH_MAX];   /* mount point of the v2 hierarchy, "" when there is none */
+	char unified_controllers[256]; /* version 2: words of cgroup.controllers */
 };
 
 struct host_facts {

@@ -21,7 +21,7 @@ static int run_tool(const char *const *arguments, const char *input, struct buff
 		.output = output,
 		.timeout_ms = TOOL_TIMEOUT_MS,
 	};
-	BUFFER_CLEANUP struct buffer complaints = {.limit = TOOL_OUTPUT_MAX};
+	BUFFER_CLEANUP struct buffer complaints = { .limit = TOOL_OUTPUT_MAX };
 	options.error_output = &complaints;
 	if (output)
 		output->limit = TOOL_OUTPUT_MAX;
@@ -30,13 +30,13 @@ static int run_tool(const char *const *arguments, const char *input, struct buff
 
 static int run_ip_batch(const char *batch, struct error *err)
 {
-	const char *const arguments[] = {"ip", "-batch", "-", NULL};
+	const char *const arguments[] = { "ip", "-batch", "-", NULL };
 	return run_tool(arguments, batch, NULL, err);
 }
 
 static int run_nft(const char *rules, struct error *err)
 {
-	const char *const arguments[] = {"nft", "-f", "-", NULL};
+	const char *const arguments[] = { "nft", "-f", "-", NULL };
 	return run_tool(arguments, rules, NULL, err);
 }
 
@@ -61,14 +61,14 @@ bool host_network_default_link(const char *json, size_t length, char link[static
 /* Bridges and nodes use the MTU of the way out: larger packets would be lost where path discovery is filtered. */
 static unsigned find_mtu(void)
 {
-	const char *const arguments[] = {"ip", "-j", "-4", "route", "show", "default", NULL};
-	BUFFER_CLEANUP struct buffer output = {0};
+	const char *const arguments[] = { "ip", "-j", "-4", "route", "show", "default", NULL };
+	BUFFER_CLEANUP struct buffer output = { 0 };
 	struct error err;
 	char link[16], path[64];
 	int64_t mtu = DEFAULT_MTU;
 	if (run_tool(arguments, NULL, &output, &err) < 0 || !output.data || !host_network_default_link(output.data, output.length, link))
 		return DEFAULT_MTU;
-	BUFFER_CLEANUP struct buffer text = {0};
+	BUFFER_CLEANUP struct buffer text = { 0 };
 	snprintf(path, sizeof(path), "/sys/class/net/%s/mtu", link);
 	if (file_read(path, 64, &text, &err) < 0)
 		return DEFAULT_MTU;
@@ -85,8 +85,8 @@ bool host_network_policy_drops(const char *rules)
 
 static bool forward_drops(void)
 {
-	const char *const arguments[] = {"iptables", "-w", "-S", "FORWARD", NULL};
-	BUFFER_CLEANUP struct buffer output = {0};
+	const char *const arguments[] = { "iptables", "-w", "-S", "FORWARD", NULL };
+	BUFFER_CLEANUP struct buffer output = { 0 };
 	struct error err;
 	return run_tool(arguments, NULL, &output, &err) == 0 && output.data && host_network_policy_drops(output.data);
 }
@@ -94,14 +94,14 @@ static bool forward_drops(void)
 /* One of -C (check), -I (insert), -D (delete) for traffic that enters (-i) or leaves (-o) by the bridge. */
 static int forward_rule(const struct local_names *names, const char *action, const char *direction, struct error *err)
 {
-	const char *const arguments[] = {"iptables", "-w", action, "FORWARD", direction, names->bridge, "-m", "comment",
-					 "--comment", names->firewall, "-j", "ACCEPT", NULL};
+	const char *const arguments[] = { "iptables", "-w",        action,          "FORWARD", direction, names->bridge, "-m",
+		                          "comment",  "--comment", names->firewall, "-j",      "ACCEPT",  NULL };
 	return run_tool(arguments, NULL, NULL, err);
 }
 
 static int accept_forwarding(const struct local_names *names, struct error *err)
 {
-	static const char *const directions[] = {"-i", "-o"};
+	static const char *const directions[] = { "-i", "-o" };
 	if (!forward_drops())
 		return 0;
 	for (size_t i = 0; i < ARRAY_LENGTH(directions); i++)
@@ -117,23 +117,23 @@ int host_network_make(const struct local_names *names, const struct local_addres
 	local_cidr_format(plan->block, block);
 	bool exists = host_network_has_link(names->bridge);
 	FREE_CLEANUP char *batch = string_printf("%s%s%s"
-						 "link set %s mtu %u\n"
-						 "address replace %s/%u dev %s\n"
-						 "link set %s up\n",
-						 exists ? "" : "link add ", exists ? "" : names->bridge, exists ? "" : " type bridge\n", names->bridge,
-						 find_mtu(), gateway, plan->nodes.prefix, names->bridge, names->bridge);
+	                                         "link set %s mtu %u\n"
+	                                         "address replace %s/%u dev %s\n"
+	                                         "link set %s up\n",
+	                                         exists ? "" : "link add ", exists ? "" : names->bridge, exists ? "" : " type bridge\n",
+	                                         names->bridge, find_mtu(), gateway, plan->nodes.prefix, names->bridge, names->bridge);
 	if (run_ip_batch(batch, err) < 0)
 		return error_wrap(err, "bridge %s", names->bridge);
 	/* "add" before "delete" so that the first run does not fail; the whole text is one transaction. */
 	FREE_CLEANUP char *rules = string_printf("add table ip %s\n"
-						 "delete table ip %s\n"
-						 "table ip %s {\n"
-						 "\tchain postrouting {\n"
-						 "\t\ttype nat hook postrouting priority srcnat; policy accept;\n"
-						 "\t\tip saddr %s ip daddr != %s oifname != \"%s\" masquerade\n"
-						 "\t}\n"
-						 "}\n",
-						 names->firewall, names->firewall, names->firewall, block, block, names->bridge);
+	                                         "delete table ip %s\n"
+	                                         "table ip %s {\n"
+	                                         "\tchain postrouting {\n"
+	                                         "\t\ttype nat hook postrouting priority srcnat; policy accept;\n"
+	                                         "\t\tip saddr %s ip daddr != %s oifname != \"%s\" masquerade\n"
+	                                         "\t}\n"
+	                                         "}\n",
+	                                         names->firewall, names->firewall, names->firewall, block, block, names->bridge);
 	if (run_nft(rules, err) < 0)
 		return error_wrap(err, "nft table %s", names->firewall);
 	return accept_forwarding(names, err);
@@ -144,11 +144,11 @@ int host_network_attach(const struct local_names *names, const struct local_node
 	bool old = host_network_has_link(node->host_link);
 	unsigned mtu = find_mtu();
 	FREE_CLEANUP char *batch = string_printf("%s%s%s"
-						 "link add %s mtu %u type veth peer name %s mtu %u\n"
-						 "link set %s master %s up\n"
-						 "link set %s netns %d\n",
-						 old ? "link delete " : "", old ? node->host_link : "", old ? "\n" : "", node->host_link, mtu,
-						 node->node_link, mtu, node->host_link, names->bridge, node->node_link, (int)init);
+	                                         "link add %s mtu %u type veth peer name %s mtu %u\n"
+	                                         "link set %s master %s up\n"
+	                                         "link set %s netns %d\n",
+	                                         old ? "link delete " : "", old ? node->host_link : "", old ? "\n" : "", node->host_link,
+	                                         mtu, node->node_link, mtu, node->host_link, names->bridge, node->node_link, (int)init);
 	return run_ip_batch(batch, err) < 0 ? error_wrap(err, "link of node %s", node->hostname) : 0;
 }
 
@@ -165,9 +165,9 @@ int host_network_detach(const struct local_node_names *node, struct error *err)
 
 int host_network_route(const struct local_names *names, const struct local_address_plan *plan, struct error *err)
 {
-	const struct local_cidr ranges[] = {plan->balancer, plan->services, plan->pods};
+	const struct local_cidr ranges[] = { plan->balancer, plan->services, plan->pods };
 	char node[LOCAL_ADDRESS_TEXT_MAX];
-	BUFFER_CLEANUP struct buffer batch = {0};
+	BUFFER_CLEANUP struct buffer batch = { 0 };
 	local_address_format(plan->admin_node, node);
 	for (size_t i = 0; i < ARRAY_LENGTH(ranges); i++) {
 		char range[LOCAL_CIDR_TEXT_MAX];
@@ -179,7 +179,7 @@ int host_network_route(const struct local_names *names, const struct local_addre
 
 static bool has_table(const struct local_names *names)
 {
-	const char *const arguments[] = {"nft", "list", "table", "ip", names->firewall, NULL};
+	const char *const arguments[] = { "nft", "list", "table", "ip", names->firewall, NULL };
 	struct error err;
 	return run_tool(arguments, NULL, NULL, &err) == 0;
 }
@@ -221,8 +221,8 @@ void host_network_leftovers(const struct local_names *names, struct string_list 
 
 int host_network_routes(const char *except_link, struct local_route_list *ret_list, struct error *err)
 {
-	const char *const arguments[] = {"ip", "-j", "-4", "route", "show", "table", "all", NULL};
-	BUFFER_CLEANUP struct buffer output = {0};
+	const char *const arguments[] = { "ip", "-j", "-4", "route", "show", "table", "all", NULL };
+	BUFFER_CLEANUP struct buffer output = { 0 };
 	if (run_tool(arguments, NULL, &output, err) < 0)
 		return error_wrap(err, "read the machine's routes");
 	return local_route_list_parse(output.data ? output.data : "[]", output.data ? output.length : 2, except_link, ret_list, err);

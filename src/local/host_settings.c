@@ -8,23 +8,23 @@
 enum { SETTING_TEXT_MAX = 4096 };
 
 struct setting {
-	const char *path;  /* below /proc/sys */
-	int64_t value;     /* what is needed */
-	bool at_least;     /* a larger value is fine */
-	bool by_kubelet;   /* set by the kubelet itself: only remembered here */
+	const char *path; /* below /proc/sys */
+	int64_t value;    /* what is needed */
+	bool at_least;    /* a larger value is fine */
+	bool by_kubelet;  /* set by the kubelet itself: only remembered here */
 };
 
 static const struct setting settings[] = {
-	{"net/ipv4/ip_forward", 1, false, false},
+	{ "net/ipv4/ip_forward", 1, false, false },
 	/* A control plane uses 22 to 28 inotify instances, a worker 6; the default of 128 is gone after four. */
-	{"fs/inotify/max_user_instances", 8192, true, false},
-	{"fs/inotify/max_user_watches", 524288, true, false},
-	{"vm/overcommit_memory", 1, false, true},
-	{"vm/panic_on_oom", 0, false, true},
-	{"kernel/panic", 10, false, true},
-	{"kernel/panic_on_oops", 1, false, true},
-	{"kernel/keys/root_maxkeys", 1000000, false, true},
-	{"kernel/keys/root_maxbytes", 25000000, false, true},
+	{ "fs/inotify/max_user_instances", 8192, true, false },
+	{ "fs/inotify/max_user_watches", 524288, true, false },
+	{ "vm/overcommit_memory", 1, false, true },
+	{ "vm/panic_on_oom", 0, false, true },
+	{ "kernel/panic", 10, false, true },
+	{ "kernel/panic_on_oops", 1, false, true },
+	{ "kernel/keys/root_maxkeys", 1000000, false, true },
+	{ "kernel/keys/root_maxbytes", 25000000, false, true },
 };
 
 static char *setting_path(const char *name)
@@ -35,7 +35,7 @@ static char *setting_path(const char *name)
 static int read_setting(const char *name, int64_t *value, struct error *err)
 {
 	FREE_CLEANUP char *path = setting_path(name);
-	BUFFER_CLEANUP struct buffer text = {0};
+	BUFFER_CLEANUP struct buffer text = { 0 };
 	if (file_read(path, SETTING_TEXT_MAX, &text, err) < 0)
 		return -1;
 	if (text.data)
@@ -82,7 +82,8 @@ void host_settings_restore(struct local_index *index, struct string_list *proble
 		int64_t value;
 		if (!json_is_integer(old) || read_setting(setting->path, &value, &err) < 0)
 			continue;
-		if (value == setting->value && value != json_integer_value(old) && write_setting(setting->path, json_integer_value(old), &err) < 0)
+		if (value == setting->value && value != json_integer_value(old) &&
+		    write_setting(setting->path, json_integer_value(old), &err) < 0)
 			string_list_printf(problems, "kernel setting %s: %s", setting->path, err.message);
 	}
 	json_object_clear(before);

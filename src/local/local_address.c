@@ -32,20 +32,19 @@ int local_address_parse(const char *text, uint32_t *ret_address, struct error *e
 
 void local_address_format(uint32_t address, char text[static LOCAL_ADDRESS_TEXT_MAX])
 {
-	snprintf(text, LOCAL_ADDRESS_TEXT_MAX, "%u.%u.%u.%u", address >> 24, (address >> 16) & 255u, (address >> 8) & 255u,
-		 address & 255u);
+	snprintf(text, LOCAL_ADDRESS_TEXT_MAX, "%u.%u.%u.%u", address >> 24, (address >> 16) & 255u, (address >> 8) & 255u, address & 255u);
 }
 
 int local_cidr_parse(const char *text, struct local_cidr *ret_cidr, struct error *err)
 {
-	struct ip_network network = {.prefix = 32};
+	struct ip_network network = { .prefix = 32 };
 	int result = strchr(text, '/') ? ip_network_parse(text, &network) : ip_parse(text, &network.address);
 	if (result < 0 || network.address.family != 4)
 		return error_set(err, ERROR_INVALID, "'%s' is not an IPv4 range (expected a.b.c.d/n)", text);
 	uint32_t address = read_address(network.address.bytes);
 	if (address & ~prefix_mask(network.prefix))
 		return error_set(err, ERROR_INVALID, "'%s' has bits set behind its prefix of %u", text, network.prefix);
-	*ret_cidr = (struct local_cidr){.address = address, .prefix = network.prefix};
+	*ret_cidr = (struct local_cidr){ .address = address, .prefix = network.prefix };
 	return 0;
 }
 
@@ -69,7 +68,7 @@ bool local_cidr_contains(struct local_cidr cidr, uint32_t address)
 
 struct local_cidr local_slot_block(unsigned slot)
 {
-	return (struct local_cidr){.address = SLOT_BLOCK_BASE + (slot << 16), .prefix = 16};
+	return (struct local_cidr){ .address = SLOT_BLOCK_BASE + (slot << 16), .prefix = 16 };
 }
 
 int local_address_plan_make(struct local_cidr block, struct local_address_plan *ret_plan, struct error *err)
@@ -81,18 +80,18 @@ int local_address_plan_make(struct local_cidr block, struct local_address_plan *
 	}
 	uint32_t base = block.address;
 	*ret_plan = (struct local_address_plan){
-			.block = block,
-			.nodes = {base, 24},
-			.balancer = {base + 0x0100u, 24},
-			.services = {base + 0x1000u, 20},
-			.pods = {base + 0x8000u, 17},
-			.admin_pods = {base + 0x8000u, 20},
-			.gateway = base + 1,
-			.admin_node = base + 2,
-			.kubernetes_service = base + 0x1000u + 1,
-			.dns_service = base + 0x1000u + 10,
-			.balancer_first = base + 0x0100u + 10,
-			.balancer_last = base + 0x0100u + 250,
+		.block = block,
+		.nodes = { base, 24 },
+		.balancer = { base + 0x0100u, 24 },
+		.services = { base + 0x1000u, 20 },
+		.pods = { base + 0x8000u, 17 },
+		.admin_pods = { base + 0x8000u, 20 },
+		.gateway = base + 1,
+		.admin_node = base + 2,
+		.kubernetes_service = base + 0x1000u + 1,
+		.dns_service = base + 0x1000u + 10,
+		.balancer_first = base + 0x0100u + 10,
+		.balancer_last = base + 0x0100u + 250,
 	};
 	return 0;
 }
@@ -130,7 +129,7 @@ int local_route_list_parse(const char *json, size_t length, const char *except, 
 			goto done;
 		count++;
 	}
-	*ret_list = (struct local_route_list){.items = items, .count = count};
+	*ret_list = (struct local_route_list){ .items = items, .count = count };
 	items = NULL;
 	result = 0;
 done:
@@ -142,7 +141,7 @@ done:
 void local_route_list_free(struct local_route_list *list)
 {
 	free(list->items);
-	*list = (struct local_route_list){0};
+	*list = (struct local_route_list){ 0 };
 }
 
 const struct local_cidr *local_route_list_find_overlap(const struct local_route_list *list, struct local_cidr block)

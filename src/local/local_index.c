@@ -15,7 +15,7 @@ static json_t *environments(const struct local_index *index)
 
 static json_t *read_index(const char *path, struct error *err)
 {
-	BUFFER_CLEANUP struct buffer text = {0};
+	BUFFER_CLEANUP struct buffer text = { 0 };
 	if (!file_exists(path))
 		return json_build("{s:i, s:{}, s:{}}", "version", INDEX_VERSION, "environments", "settings");
 	if (file_read(path, INDEX_BYTES_MAX, &text, err) < 0)
@@ -31,7 +31,7 @@ static json_t *read_index(const char *path, struct error *err)
 
 int local_index_open(const char *state_root, bool create, struct local_index *ret_index, struct error *err)
 {
-	*ret_index = (struct local_index){.lock = -1};
+	*ret_index = (struct local_index){ .lock = -1 };
 	if (!create && !file_exists(state_root))
 		return error_set(err, ERROR_NOT_FOUND, "no environments in %s", state_root);
 	if (create && file_make_directories(state_root, 0711, err) < 0)
@@ -61,7 +61,7 @@ void local_index_close(struct local_index *index)
 	free(index->path);
 	if (index->lock >= 0)
 		close(index->lock);
-	*index = (struct local_index){.lock = -1};
+	*index = (struct local_index){ .lock = -1 };
 }
 
 bool local_index_block(const struct local_index *index, const char *name, struct local_cidr *ret_block)
@@ -87,7 +87,7 @@ static const char *find_owner(const struct local_index *index, const char *name,
 }
 
 static int check_block(const struct local_index *index, const char *name, struct local_cidr block, const struct local_route_list *routes,
-		       struct error *err)
+                       struct error *err)
 {
 	char text[LOCAL_CIDR_TEXT_MAX], other[LOCAL_CIDR_TEXT_MAX];
 	local_cidr_format(block, text);
@@ -97,14 +97,14 @@ static int check_block(const struct local_index *index, const char *name, struct
 	const struct local_cidr *route = local_route_list_find_overlap(routes, block);
 	if (route) {
 		local_cidr_format(*route, other);
-		return error_set(err, ERROR_EXISTS, "the address block %s overlaps the route to %s of this machine; choose another with --block", text,
-				 other);
+		return error_set(err, ERROR_EXISTS,
+		                 "the address block %s overlaps the route to %s of this machine; choose another with --block", text, other);
 	}
 	return 0;
 }
 
-static int choose_block(const struct local_index *index, const char *name, const struct local_route_list *routes, struct local_cidr *ret_block,
-			struct error *err)
+static int choose_block(const struct local_index *index, const char *name, const struct local_route_list *routes,
+                        struct local_cidr *ret_block, struct error *err)
 {
 	for (unsigned slot = 0; slot < LOCAL_SLOT_COUNT; slot++) {
 		struct error collision;
@@ -112,17 +112,19 @@ static int choose_block(const struct local_index *index, const char *name, const
 		if (check_block(index, name, *ret_block, routes, &collision) == 0)
 			return 0;
 	}
-	return error_set(err, ERROR_EXHAUSTED, "every address block from 10.200.0.0/16 to 10.247.0.0/16 is in use; choose a /16 with --block");
+	return error_set(err, ERROR_EXHAUSTED,
+	                 "every address block from 10.200.0.0/16 to 10.247.0.0/16 is in use; choose a /16 with --block");
 }
 
-int local_index_allocate(struct local_index *index, const char *name, const struct local_cidr *wanted, const struct local_route_list *routes,
-			 struct local_cidr *ret_block, struct error *err)
+int local_index_allocate(struct local_index *index, const char *name, const struct local_cidr *wanted,
+                         const struct local_route_list *routes, struct local_cidr *ret_block, struct error *err)
 {
 	char text[LOCAL_CIDR_TEXT_MAX];
 	if (local_index_block(index, name, ret_block)) {
 		if (wanted && (wanted->address != ret_block->address || wanted->prefix != ret_block->prefix)) {
 			local_cidr_format(*ret_block, text);
-			return error_set(err, ERROR_EXISTS, "the environment '%s' already has the address block %s; 'down --purge' frees it", name, text);
+			return error_set(err, ERROR_EXISTS,
+			                 "the environment '%s' already has the address block %s; 'down --purge' frees it", name, text);
 		}
 		return check_block(index, name, *ret_block, routes, err);
 	}

@@ -13,8 +13,8 @@
 #include "local/local_address.h"
 
 struct local_index {
-	char *path;     /* of index.json */
-	int lock;       /* descriptor of the lock, -1 when not held */
+	char *path; /* of index.json */
+	int lock;   /* descriptor of the lock, -1 when not held */
 	json_t *root;
 };
 
@@ -31,8 +31,8 @@ bool local_index_block(const struct local_index *index, const char *name, struct
  * Gives the environment a block: the one it has; `wanted` (NULL: any) otherwise; else the first that no environment of this folder has
  * and no route overlaps. ERROR_EXISTS names what the block collides with.
  */
-int local_index_allocate(struct local_index *index, const char *name, const struct local_cidr *wanted, const struct local_route_list *routes,
-			 struct local_cidr *ret_block, struct error *err);
+int local_index_allocate(struct local_index *index, const char *name, const struct local_cidr *wanted,
+                         const struct local_route_list *routes, struct local_cidr *ret_block, struct error *err);
 void local_index_set_up(struct local_index *index, const char *name, bool up);
 bool local_index_any_up(const struct local_index *index);
 void local_index_remove(struct local_index *index, const char *name);

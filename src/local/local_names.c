@@ -20,7 +20,8 @@ static int check_label(const char *label, size_t maximum, const char *what, stru
 	if (strlen(label) > maximum)
 		return error_set(err, ERROR_INVALID, "the %s '%.64s' is longer than %zu characters", what, label, maximum);
 	if (!name_is_dns1123_label(label))
-		return error_set(err, ERROR_INVALID, "the %s '%.64s' must consist of a-z, 0-9 and '-', and begin and end with a letter or digit", what, label);
+		return error_set(err, ERROR_INVALID,
+		                 "the %s '%.64s' must consist of a-z, 0-9 and '-', and begin and end with a letter or digit", what, label);
 	return 0;
 }
 
@@ -29,7 +30,7 @@ int local_names_make(const char *name, struct local_names *ret_names, struct err
 	if (check_label(name, LOCAL_NAME_MAX, "environment name", err) < 0)
 		return -1;
 	struct local_names *names = ret_names;
-	*names = (struct local_names){0};
+	*names = (struct local_names){ 0 };
 	memcpy(names->name, name, strlen(name));
 	if (strlen(name) <= 12)
 		snprintf(names->bridge, sizeof(names->bridge), "kj-%.12s", name);
@@ -42,12 +43,11 @@ int local_names_make(const char *name, struct local_names *ret_names, struct err
 
 int local_node_names_make(const char *name, const char *node, struct local_node_names *ret_names, struct error *err)
 {
-	if (check_label(name, LOCAL_NAME_MAX, "environment name", err) < 0 ||
-	    check_label(node, LOCAL_NODE_NAME_MAX, "node name", err) < 0)
+	if (check_label(name, LOCAL_NAME_MAX, "environment name", err) < 0 || check_label(node, LOCAL_NODE_NAME_MAX, "node name", err) < 0)
 		return -1;
 	uint32_t hash = hash_text(hash_text(hash_text(2166136261u, name), "/"), node);
 	struct local_node_names *names = ret_names;
-	*names = (struct local_node_names){0};
+	*names = (struct local_node_names){ 0 };
 	snprintf(names->hostname, sizeof(names->hostname), "%s-%s", name, node);
 	snprintf(names->host_link, sizeof(names->host_link), "kj%08xh", hash);
 	snprintf(names->node_link, sizeof(names->node_link), "kj%08xn", hash);

@@ -19,7 +19,8 @@ static char *file_path(const struct local_pki_options *options, const char *name
 }
 
 /* An absent file leaves the buffer empty. */
-static int read_optional(const struct local_pki_options *options, const char *name, const char *suffix, struct buffer *out, struct error *err)
+static int read_optional(const struct local_pki_options *options, const char *name, const char *suffix, struct buffer *out,
+                         struct error *err)
 {
 	FREE_CLEANUP char *path = file_path(options, name, suffix);
 	if (!file_exists(path))
@@ -28,7 +29,7 @@ static int read_optional(const struct local_pki_options *options, const char *na
 }
 
 static int write_file(const struct local_pki_options *options, const char *name, const char *suffix, const struct buffer *text, mode_t mode,
-		      struct error *err)
+                      struct error *err)
 {
 	FREE_CLEANUP char *path = file_path(options, name, suffix);
 	return file_write_atomic(path, text->data, text->length, mode, err);
@@ -49,8 +50,8 @@ static int write_pair(const struct local_pki_options *options, const char *name,
 	return write_file(options, name, "crt", &pair->certificate, 0644, err);
 }
 
-static int ensure_authority(const struct local_pki_options *options, const char *name, const char *common_name, struct certificate_pair *pair,
-			    struct error *err)
+static int ensure_authority(const struct local_pki_options *options, const char *name, const char *common_name,
+                            struct certificate_pair *pair, struct error *err)
 {
 	struct check_reason reason;
 	if (read_pair(options, name, pair, err) < 0)
@@ -75,9 +76,9 @@ struct leaf {
 };
 
 static int ensure_leaf(const struct local_pki_options *options, const struct certificate_pair *authority, const struct leaf *leaf,
-		       struct certificate_pair *pair, struct error *err)
+                       struct certificate_pair *pair, struct error *err)
 {
-	const char *const organizations[] = {leaf->organization, NULL};
+	const char *const organizations[] = { leaf->organization, NULL };
 	const struct certificate_request request = {
 		.common_name = leaf->common_name,
 		.organizations = leaf->organization ? organizations : NULL,
@@ -111,8 +112,8 @@ static int ensure_leaf(const struct local_pki_options *options, const struct cer
 
 static int ensure_service_account(const struct local_pki_options *options, struct error *err)
 {
-	BUFFER_CLEANUP struct buffer public_key = {0};
-	BUFFER_SECRET_CLEANUP struct buffer private_key = {0};
+	BUFFER_CLEANUP struct buffer public_key = { 0 };
+	BUFFER_SECRET_CLEANUP struct buffer private_key = { 0 };
 	struct check_reason reason;
 	if (read_optional(options, "service-account", "pub", &public_key, err) < 0 ||
 	    read_optional(options, "service-account", "key", &private_key, err) < 0)
@@ -131,24 +132,24 @@ static int ensure_service_account(const struct local_pki_options *options, struc
 }
 
 static int ensure_kubeconfig(const struct local_pki_options *options, const struct certificate_pair *authority, const char *file,
-			     const char *common_name, const char *organization, struct error *err)
+                             const char *common_name, const char *organization, struct error *err)
 {
-	CERTIFICATE_PAIR_CLEANUP struct certificate_pair pair = {0};
-	BUFFER_SECRET_CLEANUP struct buffer old = {0}, text = {0};
+	CERTIFICATE_PAIR_CLEANUP struct certificate_pair pair = { 0 };
+	BUFFER_SECRET_CLEANUP struct buffer old = { 0 }, text = { 0 };
 	char node[LOCAL_ADDRESS_TEXT_MAX];
 	FREE_CLEANUP char *name = string_printf("%s-client", file);
-	const struct leaf leaf = {name, common_name, organization, CERTIFICATE_CLIENT_AUTH, {NULL}};
+	const struct leaf leaf = { name, common_name, organization, CERTIFICATE_CLIENT_AUTH, { NULL } };
 	if (ensure_leaf(options, authority, &leaf, &pair, err) < 0)
 		return -1;
 	local_address_format(options->plan.admin_node, node);
 	FREE_CLEANUP char *server = string_printf("https://%s:%d", node, LOCAL_API_PORT);
-	kubeconfig_write(&(struct kubeconfig_content){.server = server,
-						      .cluster = options->environment,
-						      .user = common_name,
-						      .authority = pem_text(&authority->certificate),
-						      .certificate = pem_text(&pair.certificate),
-						      .key = pem_text(&pair.key)},
-			 &text);
+	kubeconfig_write(&(struct kubeconfig_content){ .server = server,
+	                                               .cluster = options->environment,
+	                                               .user = common_name,
+	                                               .authority = pem_text(&authority->certificate),
+	                                               .certificate = pem_text(&pair.certificate),
+	                                               .key = pem_text(&pair.key) },
+	                 &text);
 	/* Left alone when equal: its time tells users when it last changed. */
 	if (read_optional(options, file, "kubeconfig", &old, err) < 0)
 		return -1;
@@ -164,26 +165,29 @@ static int ensure_cluster_leaves(const struct local_pki_options *options, const 
 	local_address_format(options->plan.kubernetes_service, service);
 	FREE_CLEANUP char *node_user = string_printf("system:node:%s", options->hostname);
 	const struct leaf leaves[] = {
-		{"apiserver", "kube-apiserver", NULL, CERTIFICATE_SERVER_AUTH,
-		 {node, service, "127.0.0.1", "localhost", options->hostname, "kubernetes", "kubernetes.default", "kubernetes.default.svc",
-		  "kubernetes.default.svc.cluster.local"}},
-		{"apiserver-kubelet-client", "kube-apiserver-kubelet-client", "system:masters", CERTIFICATE_CLIENT_AUTH, {NULL}},
-		{"kubelet-server", node_user, "system:nodes", CERTIFICATE_SERVER_AUTH, {node, options->hostname}},
+		{ "apiserver",
+		  "kube-apiserver",
+		  NULL,
+		  CERTIFICATE_SERVER_AUTH,
+		  { node, service, "127.0.0.1", "localhost", options->hostname, "kubernetes", "kubernetes.default",
+		    "kubernetes.default.svc", "kubernetes.default.svc.cluster.local" } },
+		{ "apiserver-kubelet-client", "kube-apiserver-kubelet-client", "system:masters", CERTIFICATE_CLIENT_AUTH, { NULL } },
+		{ "kubelet-server", node_user, "system:nodes", CERTIFICATE_SERVER_AUTH, { node, options->hostname } },
 	};
 	for (size_t i = 0; i < ARRAY_LENGTH(leaves); i++) {
-		CERTIFICATE_PAIR_CLEANUP struct certificate_pair pair = {0};
+		CERTIFICATE_PAIR_CLEANUP struct certificate_pair pair = { 0 };
 		if (ensure_leaf(options, ca, &leaves[i], &pair, err) < 0)
 			return -1;
 	}
 	const struct {
 		const char *file, *common_name, *organization;
 	} users[] = {
-		{"admin", "kubernetes-admin", "system:masters"},
-		{"controller-manager", "system:kube-controller-manager", NULL},
-		{"scheduler", "system:kube-scheduler", NULL},
-		{"kubelet", node_user, "system:nodes"},
-		{"proxy", "system:kube-proxy", NULL},
-		{"balancer", "kamaji:local-balancer", NULL},
+		{ "admin", "kubernetes-admin", "system:masters" },
+		{ "controller-manager", "system:kube-controller-manager", NULL },
+		{ "scheduler", "system:kube-scheduler", NULL },
+		{ "kubelet", node_user, "system:nodes" },
+		{ "proxy", "system:kube-proxy", NULL },
+		{ "balancer", "kamaji:local-balancer", NULL },
 	};
 	for (size_t i = 0; i < ARRAY_LENGTH(users); i++)
 		if (ensure_kubeconfig(options, ca, users[i].file, users[i].common_name, users[i].organization, err) < 0)
@@ -196,12 +200,16 @@ static int ensure_datastore_leaves(const struct local_pki_options *options, cons
 	char node[LOCAL_ADDRESS_TEXT_MAX];
 	local_address_format(options->plan.admin_node, node);
 	const struct leaf leaves[] = {
-		{"datastore-server", "datastore", NULL, CERTIFICATE_SERVER_AUTH | CERTIFICATE_CLIENT_AUTH, {node, "127.0.0.1", "localhost"}},
+		{ "datastore-server",
+		  "datastore",
+		  NULL,
+		  CERTIFICATE_SERVER_AUTH | CERTIFICATE_CLIENT_AUTH,
+		  { node, "127.0.0.1", "localhost" } },
 		/* etcd takes the common name as its user. */
-		{"datastore-root", "root", NULL, CERTIFICATE_CLIENT_AUTH, {NULL}},
+		{ "datastore-root", "root", NULL, CERTIFICATE_CLIENT_AUTH, { NULL } },
 	};
 	for (size_t i = 0; i < ARRAY_LENGTH(leaves); i++) {
-		CERTIFICATE_PAIR_CLEANUP struct certificate_pair pair = {0};
+		CERTIFICATE_PAIR_CLEANUP struct certificate_pair pair = { 0 };
 		if (ensure_leaf(options, authority, &leaves[i], &pair, err) < 0)
 			return -1;
 	}
@@ -210,8 +218,8 @@ static int ensure_datastore_leaves(const struct local_pki_options *options, cons
 
 int local_pki_ensure(const struct local_pki_options *options, struct error *err)
 {
-	CERTIFICATE_PAIR_CLEANUP struct certificate_pair ca = {0}, front_proxy = {0}, datastore = {0}, pair = {0};
-	const struct leaf proxy_client = {"front-proxy-client", "front-proxy-client", NULL, CERTIFICATE_CLIENT_AUTH, {NULL}};
+	CERTIFICATE_PAIR_CLEANUP struct certificate_pair ca = { 0 }, front_proxy = { 0 }, datastore = { 0 }, pair = { 0 };
+	const struct leaf proxy_client = { "front-proxy-client", "front-proxy-client", NULL, CERTIFICATE_CLIENT_AUTH, { NULL } };
 	if (file_make_directories(options->directory, 0700, err) < 0 || ensure_authority(options, "ca", "kubernetes", &ca, err) < 0 ||
 	    ensure_authority(options, "front-proxy-ca", "front-proxy-ca", &front_proxy, err) < 0 ||
 	    ensure_authority(options, "datastore-ca", "kamaji-datastore", &datastore, err) < 0 || ensure_service_account(options, err) < 0)

@@ -24,7 +24,7 @@ static int open_append(const char *path, uint64_t *ret_size)
 
 int log_file_open(struct log_file *log, const char *path, uint64_t limit, struct error *err)
 {
-	*log = (struct log_file){.fd = -1, .limit = limit};
+	*log = (struct log_file){ .fd = -1, .limit = limit };
 	if ((size_t)snprintf(log->path, sizeof(log->path), "%s", path) >= sizeof(log->path))
 		return error_set(err, ERROR_INVALID, "log path %s is too long", path);
 	log->fd = open_append(path, &log->size);

@@ -51,7 +51,7 @@ char *manifest_folder(struct error *err)
 int manifest_add(const char *folder, const char *file, const struct manifest_value *values, struct buffer *out, struct error *err)
 {
 	FREE_CLEANUP char *path = string_printf("%s/%s", folder, file);
-	BUFFER_CLEANUP struct buffer text = {0};
+	BUFFER_CLEANUP struct buffer text = { 0 };
 	if (file_read(path, MANIFEST_BYTES_MAX, &text, err) < 0)
 		return -1;
 	buffer_append_string(out, "---\n");
@@ -66,12 +66,13 @@ int manifest_add(const char *folder, const char *file, const struct manifest_val
 int manifest_add_folder(const char *folder, const char *subfolder, struct buffer *out, struct error *err)
 {
 	FREE_CLEANUP char *path = string_printf("%s/%s", folder, subfolder);
-	STRING_LIST_CLEANUP struct string_list files = {0};
+	STRING_LIST_CLEANUP struct string_list files = { 0 };
 	DIR *directory = opendir(path);
 	if (!directory)
 		return error_set_errno(err, errno, "read %s", path);
 	for (struct dirent *entry; (entry = readdir(directory)) && files.count < MANIFEST_FILES_MAX;)
-		if (entry->d_name[0] != '.' && string_has_suffix(entry->d_name, ".yaml") && !string_equal(entry->d_name, "kustomization.yaml"))
+		if (entry->d_name[0] != '.' && string_has_suffix(entry->d_name, ".yaml") &&
+		    !string_equal(entry->d_name, "kustomization.yaml"))
 			string_list_printf(&files, "%s/%s", subfolder, entry->d_name);
 	closedir(directory);
 	string_list_sort(&files);

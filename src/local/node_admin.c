@@ -19,38 +19,39 @@ char *node_admin_containerd_config(const struct node_admin_options *options)
 	/* Without CAP_SYS_RESOURCE runc cannot lower oom_score_adj, and every sandbox fails. */
 	bool restricted = !host_capability_has(options->facts.bounding, HOST_CAP_SYS_RESOURCE);
 	return string_printf("version = 3\n"
-			     "root = '/var/lib/containerd'\n"
-			     "state = '/run/containerd'\n"
-			     "disabled_plugins = ['io.containerd.nri.v1.nri', 'io.containerd.tracing.processor.v1.otlp', 'io.containerd.internal.v1.tracing']\n"
-			     "\n"
-			     "[grpc]\n"
-			     "address = '%s/containerd.sock'\n"
-			     "\n"
-			     "[plugins.'io.containerd.cri.v1.images']\n"
-			     "snapshotter = 'overlayfs'\n"
-			     "discard_unpacked_layers = true\n"
-			     "\n"
-			     "[plugins.'io.containerd.cri.v1.images'.pinned_images]\n"
-			     "sandbox = '%s'\n"
-			     "\n"
-			     "[plugins.'io.containerd.cri.v1.runtime']\n"
-			     "restrict_oom_score_adj = %s\n"
-			     "\n"
-			     "[plugins.'io.containerd.cri.v1.runtime'.cni]\n"
-			     "bin_dirs = ['%s']\n"
-			     "conf_dir = '/etc/cni/net.d'\n"
-			     "\n"
-			     "[plugins.'io.containerd.cri.v1.runtime'.containerd]\n"
-			     "default_runtime_name = 'runc'\n"
-			     "\n"
-			     "[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc]\n"
-			     "runtime_type = 'io.containerd.runc.v2'\n"
-			     "\n"
-			     "[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc.options]\n"
-			     "BinaryName = '%s'\n"
-			     "SystemdCgroup = false\n",
-			     options->directory, options->pause_image, restricted ? "true" : "false", options->programs.cni_folder,
-			     options->programs.runc);
+	                     "root = '/var/lib/containerd'\n"
+	                     "state = '/run/containerd'\n"
+	                     "disabled_plugins = ['io.containerd.nri.v1.nri', 'io.containerd.tracing.processor.v1.otlp', "
+	                     "'io.containerd.internal.v1.tracing']\n"
+	                     "\n"
+	                     "[grpc]\n"
+	                     "address = '%s/containerd.sock'\n"
+	                     "\n"
+	                     "[plugins.'io.containerd.cri.v1.images']\n"
+	                     "snapshotter = 'overlayfs'\n"
+	                     "discard_unpacked_layers = true\n"
+	                     "\n"
+	                     "[plugins.'io.containerd.cri.v1.images'.pinned_images]\n"
+	                     "sandbox = '%s'\n"
+	                     "\n"
+	                     "[plugins.'io.containerd.cri.v1.runtime']\n"
+	                     "restrict_oom_score_adj = %s\n"
+	                     "\n"
+	                     "[plugins.'io.containerd.cri.v1.runtime'.cni]\n"
+	                     "bin_dirs = ['%s']\n"
+	                     "conf_dir = '/etc/cni/net.d'\n"
+	                     "\n"
+	                     "[plugins.'io.containerd.cri.v1.runtime'.containerd]\n"
+	                     "default_runtime_name = 'runc'\n"
+	                     "\n"
+	                     "[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc]\n"
+	                     "runtime_type = 'io.containerd.runc.v2'\n"
+	                     "\n"
+	                     "[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc.options]\n"
+	                     "BinaryName = '%s'\n"
+	                     "SystemdCgroup = false\n",
+	                     options->directory, options->pause_image, restricted ? "true" : "false", options->programs.cni_folder,
+	                     options->programs.runc);
 }
 
 char *node_admin_kubelet_config(const struct node_admin_options *options)
@@ -58,19 +59,22 @@ char *node_admin_kubelet_config(const struct node_admin_options *options)
 	char dns[LOCAL_ADDRESS_TEXT_MAX];
 	local_address_format(options->plan.dns_service, dns);
 	JSON_CLEANUP json_t *config = json_build(
-		"{s:s, s:s, s:{s:{s:b}, s:{s:b}, s:{s:o}}, s:{s:s}, s:o, s:o, s:[s], s:s, s:s, s:o, s:b, s:b, s:i, s:s, s:i, s:o, s:s, s:s, s:s, s:s}",
+		"{s:s, s:s, s:{s:{s:b}, s:{s:b}, s:{s:o}}, s:{s:s}, s:o, s:o, s:[s], s:s, s:s, s:o, s:b, s:b, s:i, s:s, s:i, s:o, s:s, "
+	        "s:s, s:s, s:s}",
 		"apiVersion", "kubelet.config.k8s.io/v1beta1", "kind", "KubeletConfiguration", "authentication", "anonymous", "enabled", 0,
 		"webhook", "enabled", 1, "x509", "clientCAFile", json_string_printf("%s/ca.crt", options->pki), "authorization", "mode",
 		"Webhook", "tlsCertFile", json_string_printf("%s/kubelet-server.crt", options->pki), "tlsPrivateKeyFile",
-		json_string_printf("%s/kubelet-server.key", options->pki), "clusterDNS", dns, "clusterDomain", "cluster.local", "cgroupDriver",
-		"cgroupfs", "cgroupRoot", json_string_printf("/%s/admin", options->names.cgroup), "failSwapOn", 0, "serializeImagePulls", 0,
-		"imageGCHighThresholdPercent", 100,
+		json_string_printf("%s/kubelet-server.key", options->pki), "clusterDNS", dns, "clusterDomain", "cluster.local",
+		"cgroupDriver", "cgroupfs", "cgroupRoot", json_string_printf("/%s/admin", options->names.cgroup), "failSwapOn", 0,
+		"serializeImagePulls", 0, "imageGCHighThresholdPercent", 100,
 		/* Images imported from an archive must count as allowed although no pull recorded them. */
 		"imagePullCredentialsVerificationPolicy", "NeverVerify", "maxPods", 500, "containerRuntimeEndpoint",
-		json_string_printf("unix://%s/containerd.sock", options->directory), "resolvConf", "/etc/resolv.conf", "containerLogMaxSize", "8Mi",
-		"nodeStatusUpdateFrequency", "2s", "nodeStatusReportFrequency", "5m");
+		json_string_printf("unix://%s/containerd.sock", options->directory), "resolvConf", "/etc/resolv.conf",
+		"containerLogMaxSize", "8Mi", "nodeStatusUpdateFrequency", "2s", "nodeStatusReportFrequency", "5m");
 	/* A developer's disk is often nearly full; evicting pods would not help it. */
-	json_put(config, "evictionHard", json_pack("{s:s, s:s, s:s, s:s}", "nodefs.available", "0%", "nodefs.inodesFree", "0%", "imagefs.available", "0%", "imagefs.inodesFree", "0%"));
+	json_put(config, "evictionHard",
+	         json_pack("{s:s, s:s, s:s, s:s}", "nodefs.available", "0%", "nodefs.inodesFree", "0%", "imagefs.available", "0%",
+	                   "imagefs.inodesFree", "0%"));
 	if (options->facts.cgroup.version == 1)
 		json_put(config, "failCgroupV1", json_false());
 	return json_text(config);
@@ -82,11 +86,11 @@ char *node_admin_kube_proxy_config(const struct node_admin_options *options)
 	local_cidr_format(options->plan.pods, pods);
 	/* Zero leaves the conntrack settings alone: they are the host's and cannot be written from a node. */
 	JSON_CLEANUP json_t *config = json_build(
-		"{s:s, s:s, s:s, s:s, s:s, s:{s:o}, s:{s:i, s:i, s:s, s:s}, s:s, s:s}", "apiVersion", "kubeproxy.config.k8s.io/v1alpha1", "kind",
-		"KubeProxyConfiguration", "mode", options->nftables ? "nftables" : "iptables", "clusterCIDR", pods, "hostnameOverride",
-		options->node.hostname, "clientConnection", "kubeconfig", json_string_printf("%s/proxy.kubeconfig", options->pki), "conntrack",
-		"maxPerCore", 0, "min", 0, "tcpEstablishedTimeout", "0s", "tcpCloseWaitTimeout", "0s", "healthzBindAddress", "127.0.0.1:10256",
-		"metricsBindAddress", "127.0.0.1:10249");
+		"{s:s, s:s, s:s, s:s, s:s, s:{s:o}, s:{s:i, s:i, s:s, s:s}, s:s, s:s}", "apiVersion", "kubeproxy.config.k8s.io/v1alpha1",
+		"kind", "KubeProxyConfiguration", "mode", options->nftables ? "nftables" : "iptables", "clusterCIDR", pods,
+		"hostnameOverride", options->node.hostname, "clientConnection", "kubeconfig",
+		json_string_printf("%s/proxy.kubeconfig", options->pki), "conntrack", "maxPerCore", 0, "min", 0, "tcpEstablishedTimeout",
+		"0s", "tcpCloseWaitTimeout", "0s", "healthzBindAddress", "127.0.0.1:10256", "metricsBindAddress", "127.0.0.1:10249");
 	return json_text(config);
 }
 
@@ -95,8 +99,9 @@ char *node_admin_cni_config(const struct node_admin_options *options)
 	char pods[LOCAL_CIDR_TEXT_MAX];
 	local_cidr_format(options->plan.admin_pods, pods);
 	/* Traffic that leaves the environment is masqueraded on the host, once for all nodes. */
-	JSON_CLEANUP json_t *plugin = json_build("{s:s, s:{s:s, s:[[{s:s}]], s:[{s:s}]}}", "type", options->bridge_netfilter ? "bridge" : "ptp",
-						 "ipam", "type", "host-local", "ranges", "subnet", pods, "routes", "dst", "0.0.0.0/0");
+	JSON_CLEANUP json_t *plugin =
+		json_build("{s:s, s:{s:s, s:[[{s:s}]], s:[{s:s}]}}", "type", options->bridge_netfilter ? "bridge" : "ptp", "ipam", "type",
+	                   "host-local", "ranges", "subnet", pods, "routes", "dst", "0.0.0.0/0");
 	if (options->bridge_netfilter) {
 		json_put_string(plugin, "bridge", "cni0");
 		json_put(plugin, "isGateway", json_true());
@@ -115,7 +120,7 @@ static bool is_loopback_server(const char *line)
 
 char *node_admin_resolv_conf(const char *host_text)
 {
-	struct buffer out = {0};
+	struct buffer out = { 0 };
 	for (const char *at = host_text; *at;) {
 		size_t length = strcspn(at, "\n");
 		FREE_CLEANUP char *line = string_ndup(at, length);

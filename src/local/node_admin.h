@@ -34,9 +34,9 @@ struct node_admin_options {
 	const char *components_root; /* bound into the node read-only */
 	const char *resolv_conf;     /* text of the host's, see node_admin_resolv_conf() */
 	const char *pause_image;
-	bool bridge_netfilter;       /* the kernel can filter bridged packets; else pods get point-to-point links */
-	bool nftables;               /* kube-proxy in nftables mode; else iptables */
-	bool audit;                  /* the API server keeps an audit log (metadata of every request) in the node's log folder */
+	bool bridge_netfilter; /* the kernel can filter bridged packets; else pods get point-to-point links */
+	bool nftables;         /* kube-proxy in nftables mode; else iptables */
+	bool audit;            /* the API server keeps an audit log (metadata of every request) in the node's log folder */
 	const struct string_list *proxy_environment; /* "HTTPS_PROXY=..." for image pulls */
 };
 

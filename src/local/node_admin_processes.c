@@ -20,14 +20,15 @@ struct builder {
 /* A new last process; arguments are added with arg(). Borrowed. */
 static json_t *add(struct builder *builder, const char *name, const char *program)
 {
-	json_t *process = json_build("{s:s, s:[s], s:[s, s]}", "name", name, "argv", program, "environment", "PATH=" BASE_PATH, "HOME=/root");
+	json_t *process =
+		json_build("{s:s, s:[s], s:[s, s]}", "name", name, "argv", program, "environment", "PATH=" BASE_PATH, "HOME=/root");
 	json_array_append_new(builder->list, process);
 	return process;
 }
 
 static void __attribute__((format(printf, 2, 3))) arg(json_t *process, const char *format, ...)
 {
-	struct buffer text = {0};
+	struct buffer text = { 0 };
 	va_list arguments;
 	va_start(arguments, format);
 	buffer_vprintf(&text, format, arguments);
@@ -87,8 +88,9 @@ static void add_datastore(struct builder *builder)
 	arg(etcd, "--auto-compaction-retention=5m");
 	arg(etcd, "--quota-backend-bytes=8589934592");
 	arg(etcd, "--log-level=warn");
-	json_object_set_new(etcd, "ready", json_build("{s:s, s:o}", "kind", "tcp", "target",
-						      json_string_printf("%s:%d", builder->node, LOCAL_DATASTORE_PORT)));
+	json_object_set_new(
+		etcd, "ready",
+		json_build("{s:s, s:o}", "kind", "tcp", "target", json_string_printf("%s:%d", builder->node, LOCAL_DATASTORE_PORT)));
 	json_object_set_new(etcd, "stopLast", json_true());
 }
 
@@ -147,8 +149,9 @@ static void add_api_server(struct builder *builder)
 	arg(api, "--allow-privileged=true");
 	arg(api, "--profiling=false");
 	add_audit(builder, api);
-	json_object_set_new(api, "ready", json_build("{s:s, s:[s, s, s, s, s]}", "kind", "exec", "argv", builder->options->programs.kubectl,
-						     "--kubeconfig", "", "get", "--raw=/readyz"));
+	json_object_set_new(api, "ready",
+	                    json_build("{s:s, s:[s, s, s, s, s]}", "kind", "exec", "argv", builder->options->programs.kubectl,
+	                               "--kubeconfig", "", "get", "--raw=/readyz"));
 	json_t *probe = json_at(api, "ready.argv");
 	json_array_set_new(probe, 2, json_string_printf("%s/admin.kubeconfig", pki));
 }
@@ -213,17 +216,17 @@ static json_t *make_binds(const struct node_admin_options *options)
 		const char *to; /* NULL: the same path */
 		bool read_only;
 	} rows[] = {
-		{string_printf("%s/var", options->directory), "/var", false},
-		{string_printf("%s/cni", options->directory), "/etc/cni", false},
-		{string_printf("%s/kubernetes", options->directory), "/etc/kubernetes", false},
-		{string_dup(options->components_root), NULL, true},
-		{string_dup(options->pki), NULL, true},
-		{string_dup(options->programs.kamaji), NULL, true},
-		{string_dup(options->directory), NULL, false},
+		{ string_printf("%s/var", options->directory), "/var", false },
+		{ string_printf("%s/cni", options->directory), "/etc/cni", false },
+		{ string_printf("%s/kubernetes", options->directory), "/etc/kubernetes", false },
+		{ string_dup(options->components_root), NULL, true },
+		{ string_dup(options->pki), NULL, true },
+		{ string_dup(options->programs.kamaji), NULL, true },
+		{ string_dup(options->directory), NULL, false },
 	};
 	for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
-		json_array_append_new(binds, json_build("{s:s, s:s, s:b}", "from", rows[i].from, "to", rows[i].to ? rows[i].to : rows[i].from,
-							"readOnly", rows[i].read_only));
+		json_array_append_new(binds, json_build("{s:s, s:s, s:b}", "from", rows[i].from, "to",
+		                                        rows[i].to ? rows[i].to : rows[i].from, "readOnly", rows[i].read_only));
 		free(rows[i].from);
 	}
 	return binds;
@@ -231,7 +234,7 @@ static json_t *make_binds(const struct node_admin_options *options)
 
 json_t *node_admin_config(const struct node_admin_options *options)
 {
-	struct builder builder = {.options = options, .list = json_array()};
+	struct builder builder = { .options = options, .list = json_array() };
 	char gateway[LOCAL_ADDRESS_TEXT_MAX], hex[DIGEST_HEX_SIZE];
 	local_address_format(options->plan.admin_node, builder.node);
 	local_address_format(options->plan.gateway, gateway);
@@ -241,12 +244,12 @@ json_t *node_admin_config(const struct node_admin_options *options)
 	add_datastore(&builder);
 	add_controllers(&builder);
 	add_node_agents(&builder);
-	json_t *config = json_build("{s:s, s:s, s:s, s:s, s:s, s:o, s:s, s:b, s:o, s:s, s:o, s:o}", "name", "admin", "role", "admin", "hostname",
-				    options->node.hostname, "directory", options->directory, "link", options->node.node_link, "address",
-				    json_string_printf("%s/%u", builder.node, options->plan.nodes.prefix), "gateway", gateway, "bridgeNetfilter",
-				    options->bridge_netfilter, "hosts",
-				    json_string_printf("127.0.0.1 localhost\n::1 localhost\n%s %s\n", builder.node, options->node.hostname),
-				    "resolvConf", options->resolv_conf, "binds", make_binds(options), "processes", builder.list);
+	json_t *config = json_build("{s:s, s:s, s:s, s:s, s:s, s:o, s:s, s:b, s:o, s:s, s:o, s:o}", "name", "admin", "role", "admin",
+	                            "hostname", options->node.hostname, "directory", options->directory, "link", options->node.node_link,
+	                            "address", json_string_printf("%s/%u", builder.node, options->plan.nodes.prefix), "gateway", gateway,
+	                            "bridgeNetfilter", options->bridge_netfilter, "hosts",
+	                            json_string_printf("127.0.0.1 localhost\n::1 localhost\n%s %s\n", builder.node, options->node.hostname),
+	                            "resolvConf", options->resolv_conf, "binds", make_binds(options), "processes", builder.list);
 	FREE_CLEANUP char *text = json_canonical(config);
 	/* The files that the processes read belong to what is running, too. */
 	FREE_CLEANUP char *containerd = node_admin_containerd_config(options);
@@ -266,7 +269,7 @@ static int write_text(const struct node_admin_options *options, const char *file
 
 int node_admin_write(const struct node_admin_options *options, struct error *err)
 {
-	static const char *const folders[] = {"log", "var/lib/containerd", "var/lib/kubelet", "var/log/pods", "cni/net.d", "kubernetes"};
+	static const char *const folders[] = { "log", "var/lib/containerd", "var/lib/kubelet", "var/log/pods", "cni/net.d", "kubernetes" };
 	for (size_t i = 0; i < ARRAY_LENGTH(folders); i++) {
 		FREE_CLEANUP char *path = string_printf("%s/%s", options->directory, folders[i]);
 		if (file_make_directories(path, 0755, err) < 0)

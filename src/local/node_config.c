@@ -37,7 +37,7 @@ static char **read_list(struct reader *reader, const json_t *object, const char 
 
 static int read_probe(struct reader *reader, const json_t *object, struct node_process *process)
 {
-	static const char *const kinds[] = {[NODE_PROBE_UNIX] = "unix", [NODE_PROBE_TCP] = "tcp", [NODE_PROBE_EXEC] = "exec"};
+	static const char *const kinds[] = { [NODE_PROBE_UNIX] = "unix", [NODE_PROBE_TCP] = "tcp", [NODE_PROBE_EXEC] = "exec" };
 	const json_t *ready = json_object_get(object, "ready");
 	if (!ready)
 		return 0;
@@ -72,7 +72,8 @@ static int read_after(struct reader *reader, const json_t *object, const struct 
 		while (found < config->process_count && !string_equal(config->processes[found].name, name))
 			found++;
 		if (found == config->process_count)
-			return error_set(reader->err, ERROR_INVALID, "'after' names '%.64s', which is no earlier process", name ? name : "");
+			return error_set(reader->err, ERROR_INVALID, "'after' names '%.64s', which is no earlier process",
+			                 name ? name : "");
 		process->after[process->after_count++] = found;
 	}
 	return 0;
@@ -115,7 +116,8 @@ static int read_binds(struct reader *reader, const json_t *root, struct node_con
 		if (!bind->from || !bind->to)
 			return error_wrap(reader->err, "binds[%zu]", i);
 		if (bind->from[0] != '/' || bind->to[0] != '/' || strstr(bind->to, "/.."))
-			return error_set(reader->err, ERROR_INVALID, "binds[%zu]: '%s' and '%s' must be absolute paths", i, bind->from, bind->to);
+			return error_set(reader->err, ERROR_INVALID, "binds[%zu]: '%s' and '%s' must be absolute paths", i, bind->from,
+			                 bind->to);
 		bind->read_only = json_boolean_or(object, "readOnly", false);
 	}
 	return 0;
@@ -126,16 +128,16 @@ int node_config_parse(const char *text, size_t length, struct arena *arena, stru
 	JSON_CLEANUP json_t *root = json_parse(text, length, err);
 	if (!root)
 		return error_wrap(err, "node configuration");
-	struct reader reader = {.arena = arena, .err = err};
+	struct reader reader = { .arena = arena, .err = err };
 	struct node_config *config = ret_config;
-	*config = (struct node_config){0};
+	*config = (struct node_config){ 0 };
 	const struct {
 		const char *member;
 		const char **field;
 	} texts[] = {
-		{"name", &config->name},       {"role", &config->role},       {"hostname", &config->hostname}, {"directory", &config->directory},
-		{"link", &config->link},       {"address", &config->address}, {"gateway", &config->gateway},   {"hosts", &config->hosts},
-		{"resolvConf", &config->resolv_conf},
+		{ "name", &config->name },           { "role", &config->role },   { "hostname", &config->hostname },
+		{ "directory", &config->directory }, { "link", &config->link },   { "address", &config->address },
+		{ "gateway", &config->gateway },     { "hosts", &config->hosts }, { "resolvConf", &config->resolv_conf },
 	};
 	for (size_t i = 0; i < ARRAY_LENGTH(texts); i++)
 		if (!(*texts[i].field = read_text(&reader, root, texts[i].member)))

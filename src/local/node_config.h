@@ -14,29 +14,25 @@
 #include "base/json.h"
 #include "base/strings.h"
 
-enum {
-	NODE_PROCESS_MAX = 32,
-	NODE_AFTER_MAX = 8,
-	NODE_CONFIG_BYTES_MAX = 1024 * 1024
-};
+enum { NODE_PROCESS_MAX = 32, NODE_AFTER_MAX = 8, NODE_CONFIG_BYTES_MAX = 1024 * 1024 };
 
 enum node_probe_kind {
-	NODE_PROBE_NONE,  /* ready as soon as it runs */
-	NODE_PROBE_UNIX,  /* ready when a connection to the socket at `target` is accepted */
-	NODE_PROBE_TCP,   /* ready when a connection to the node's own "a.b.c.d:port" at `target` is accepted */
-	NODE_PROBE_EXEC   /* ready when the command ends with 0 */
+	NODE_PROBE_NONE, /* ready as soon as it runs */
+	NODE_PROBE_UNIX, /* ready when a connection to the socket at `target` is accepted */
+	NODE_PROBE_TCP,  /* ready when a connection to the node's own "a.b.c.d:port" at `target` is accepted */
+	NODE_PROBE_EXEC  /* ready when the command ends with 0 */
 };
 
 struct node_process {
 	const char *name;
-	char **argv;              /* NULL-terminated; argv[0] is an absolute path */
-	char **environment;       /* NULL-terminated "KEY=value"; nothing else is passed on */
+	char **argv;                  /* NULL-terminated; argv[0] is an absolute path */
+	char **environment;           /* NULL-terminated "KEY=value"; nothing else is passed on */
 	size_t after[NODE_AFTER_MAX]; /* indexes of processes that must have been ready before the first start */
 	size_t after_count;
 	enum node_probe_kind probe;
 	const char *probe_target;
 	char **probe_argv;
-	bool stop_last;           /* a store: stopped after everything that writes to it */
+	bool stop_last; /* a store: stopped after everything that writes to it */
 };
 
 struct node_bind {
@@ -46,8 +42,8 @@ struct node_bind {
 };
 
 struct node_config {
-	const char *name;      /* "admin" */
-	const char *role;      /* "admin" or "worker" */
+	const char *name; /* "admin" */
+	const char *role; /* "admin" or "worker" */
 	const char *hostname;
 	const char *directory; /* the node's folder; logs in log/, control socket "control" */
 	const char *link;      /* interface waiting in the node's network namespace, renamed to eth0 */

@@ -19,7 +19,7 @@ static int control_address(const char *directory, struct sockaddr_un *address, s
 	int folder = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (folder < 0)
 		return error_set_errno(err, errno, "open %s", directory);
-	*address = (struct sockaddr_un){.sun_family = AF_UNIX};
+	*address = (struct sockaddr_un){ .sun_family = AF_UNIX };
 	snprintf(address->sun_path, sizeof(address->sun_path), "/proc/self/fd/%d/control", folder);
 	return folder;
 }
@@ -52,7 +52,7 @@ static int control_request(const char *directory, const char *request, struct bu
 	DESCRIPTOR_CLEANUP int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return error_set_errno(err, errno, "socket");
-	struct timeval limit = {.tv_sec = NODE_CONTROL_TIMEOUT_MS / 1000};
+	struct timeval limit = { .tv_sec = NODE_CONTROL_TIMEOUT_MS / 1000 };
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
@@ -79,7 +79,7 @@ static int control_request(const char *directory, const char *request, struct bu
 
 json_t *node_control_status(const char *directory, struct error *err)
 {
-	BUFFER_CLEANUP struct buffer answer = {0};
+	BUFFER_CLEANUP struct buffer answer = { 0 };
 	if (control_request(directory, "status\n", &answer, err) < 0)
 		return NULL;
 	return json_parse(answer.data ? answer.data : "", answer.length, err);
@@ -87,6 +87,6 @@ json_t *node_control_status(const char *directory, struct error *err)
 
 int node_control_stop(const char *directory, struct error *err)
 {
-	BUFFER_CLEANUP struct buffer answer = {0};
+	BUFFER_CLEANUP struct buffer answer = { 0 };
 	return control_request(directory, "stop\n", &answer, err);
 }

@@ -31,9 +31,9 @@ int node_image_list_parse(const char *table, struct node_image_list *ret_list, s
 		const char *digest = strtok_r(NULL, " \t", &save);
 		if (!reference || !digest || !string_has_prefix(digest, "sha256:"))
 			continue;
-		items[count++] = (struct node_image){string_dup(reference), string_dup(digest), made_here};
+		items[count++] = (struct node_image){ string_dup(reference), string_dup(digest), made_here };
 	}
-	*ret_list = (struct node_image_list){items, count};
+	*ret_list = (struct node_image_list){ items, count };
 	return 0;
 }
 
@@ -52,15 +52,16 @@ void node_image_list_free(struct node_image_list *list)
 		free(list->items[i].digest);
 	}
 	free(list->items);
-	*list = (struct node_image_list){0};
+	*list = (struct node_image_list){ 0 };
 }
 
 int node_image_list_read(const char *ctr, const char *socket, struct cancel *cancel, struct node_image_list *ret_list, struct error *err)
 {
-	const char *const arguments[] = {ctr, "--address", socket, "--namespace", "k8s.io", "images", "list", NULL};
-	BUFFER_CLEANUP struct buffer output = {.limit = TABLE_BYTES_MAX}, complaints = {.limit = TABLE_BYTES_MAX};
+	const char *const arguments[] = { ctr, "--address", socket, "--namespace", "k8s.io", "images", "list", NULL };
+	BUFFER_CLEANUP struct buffer output = { .limit = TABLE_BYTES_MAX }, complaints = { .limit = TABLE_BYTES_MAX };
 	struct process_options options = {
-		.arguments = arguments, .output = &output, .error_output = &complaints, .timeout_ms = LIST_TIMEOUT_MS};
+		.arguments = arguments, .output = &output, .error_output = &complaints, .timeout_ms = LIST_TIMEOUT_MS
+	};
 	if (process_run(&options, cancel, NULL, err) < 0)
 		return error_wrap(err, "list images");
 	return node_image_list_parse(output.data ? output.data : "", ret_list, err);
@@ -68,10 +69,10 @@ int node_image_list_read(const char *ctr, const char *socket, struct cancel *can
 
 static int import_archive(const struct node_images_options *options, const char *archive, struct error *err)
 {
-	const char *const arguments[] = {options->ctr, "--address", options->socket, "--namespace", "k8s.io", "images", "import",
-					 "--local", "--label", IMAGE_LABEL_MADE "=true", archive, NULL};
-	BUFFER_CLEANUP struct buffer complaints = {.limit = TABLE_BYTES_MAX};
-	struct process_options run = {.arguments = arguments, .error_output = &complaints, .timeout_ms = IMPORT_TIMEOUT_MS};
+	const char *const arguments[] = { options->ctr, "--address", options->socket,          "--namespace", "k8s.io", "images", "import",
+		                          "--local",    "--label",   IMAGE_LABEL_MADE "=true", archive,       NULL };
+	BUFFER_CLEANUP struct buffer complaints = { .limit = TABLE_BYTES_MAX };
+	struct process_options run = { .arguments = arguments, .error_output = &complaints, .timeout_ms = IMPORT_TIMEOUT_MS };
 	return process_run(&run, options->cancel, NULL, err);
 }
 
@@ -90,7 +91,7 @@ static bool is_present(const struct node_image_list *list, const struct image_en
 }
 
 static int bring_one(const struct node_images_options *options, const struct node_image_list *list, size_t index,
-		     struct node_images_result *result, struct error *err)
+                     struct node_images_result *result, struct error *err)
 {
 	const struct image_entry *entry = image_set_entry(options->set, index);
 	char digest[IMAGE_DIGEST_SIZE] = "";
@@ -123,9 +124,9 @@ static bool is_tenant_image(const struct image_entry *entry)
 
 int node_images_bring(const struct node_images_options *options, struct node_images_result *ret_result, struct error *err)
 {
-	NODE_IMAGE_LIST_CLEANUP struct node_image_list list = {0};
+	NODE_IMAGE_LIST_CLEANUP struct node_image_list list = { 0 };
 	size_t total = image_set_count(options->set), done = 0;
-	*ret_result = (struct node_images_result){0};
+	*ret_result = (struct node_images_result){ 0 };
 	if (node_image_list_read(options->ctr, options->socket, options->cancel, &list, err) < 0)
 		return -1;
 	for (int tenants = 0; tenants < 2; tenants++) {

@@ -13,7 +13,7 @@ int node_init_run(const char *config_path, struct error *err)
 {
 	if (getpid() != 1)
 		return error_set(err, ERROR_INVALID, "node-init is started by 'kamaji local up' only, as the first process of a node");
-	BUFFER_CLEANUP struct buffer text = {0};
+	BUFFER_CLEANUP struct buffer text = { 0 };
 	ARENA_CLEANUP struct arena *arena = arena_new();
 	struct node_config config;
 	if (file_read(config_path, NODE_CONFIG_BYTES_MAX, &text, err) < 0 ||

@@ -15,12 +15,12 @@ int node_network_enter(const struct node_config *config, struct error *err)
 	if (sethostname(config->hostname, strlen(config->hostname)) < 0)
 		return error_set_errno(err, errno, "set host name %s", config->hostname);
 	FREE_CLEANUP char *batch = string_printf("link set lo up\n"
-						 "link set %s name eth0\n"
-						 "address add %s dev eth0\n"
-						 "link set eth0 up\n"
-						 "route add default via %s\n",
-						 config->link, config->address, config->gateway);
-	const char *const arguments[] = {"ip", "-batch", "-", NULL};
+	                                         "link set %s name eth0\n"
+	                                         "address add %s dev eth0\n"
+	                                         "link set eth0 up\n"
+	                                         "route add default via %s\n",
+	                                         config->link, config->address, config->gateway);
+	const char *const arguments[] = { "ip", "-batch", "-", NULL };
 	struct process_options options = {
 		.arguments = arguments,
 		.input = batch,

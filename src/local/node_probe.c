@@ -22,7 +22,7 @@ static bool try_connect(int family, const void *address, socklen_t length)
 
 static bool connect_unix(const char *path)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	if (strlen(path) >= sizeof(address.sun_path))
 		return false;
 	memcpy(address.sun_path, path, strlen(path));
@@ -31,7 +31,7 @@ static bool connect_unix(const char *path)
 
 static bool connect_tcp(const char *target)
 {
-	struct sockaddr_in address = {.sin_family = AF_INET};
+	struct sockaddr_in address = { .sin_family = AF_INET };
 	struct error err;
 	FREE_CLEANUP char *host = NULL;
 	uint16_t port;
@@ -43,7 +43,7 @@ static bool connect_tcp(const char *target)
 
 static void begin_exec(struct node_probe *probe, const struct node_process *process)
 {
-	static const char *const environment[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", NULL};
+	static const char *const environment[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", NULL };
 	DESCRIPTOR_CLEANUP int quiet = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	struct process_options options = {
 		.arguments = (const char *const *)process->probe_argv,
@@ -86,5 +86,5 @@ void node_probe_abandon(struct node_probe *probe)
 {
 	if (probe->child > 0)
 		kill(probe->child, SIGKILL); /* reaped as an orphan would be */
-	*probe = (struct node_probe){0};
+	*probe = (struct node_probe){ 0 };
 }

@@ -19,12 +19,15 @@
 enum { ROOT_PATH_MAX = 1024 };
 
 /* Top-level folders that are not the host's in a node: its own, or of no use there. */
-static const char *const own_folders[] = {"proc", "sys", "dev", "run", "tmp", "var", "etc", "mnt", "media", "lost+found"};
+static const char *const own_folders[] = { "proc", "sys", "dev", "run", "tmp", "var", "etc", "mnt", "media", "lost+found" };
 
 /* What programs of the host need from /etc; everything else in it stays out of sight. */
-static const char *const shared_settings[] = {"alternatives", "ca-certificates", "crypto-policies", "ethertypes", "group", "iproute2",
-					      "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "nsswitch.conf", "passwd", "pki",
-					      "protocols", "services", "ssl", "static", "xtables", "nix"};
+static const char *const shared_settings[] = {
+	"alternatives", "ca-certificates", "crypto-policies", "ethertypes", "group",         "iproute2",
+	"ld.so.cache",  "ld.so.conf",      "ld.so.conf.d",    "localtime",  "nsswitch.conf", "passwd",
+	"pki",          "protocols",       "services",        "ssl",        "static",        "xtables",
+	"nix"
+};
 
 static int mount_checked(const char *source, const char *target, const char *type, unsigned long flags, const char *data, struct error *err)
 {
@@ -36,7 +39,7 @@ static int mount_checked(const char *source, const char *target, const char *typ
 /* Makes a mount and all below it read-only. Kernels before 5.12 know only the single mount. */
 static int make_read_only(const char *target, struct error *err)
 {
-	struct mount_attr attributes = {.attr_set = MOUNT_ATTR_RDONLY};
+	struct mount_attr attributes = { .attr_set = MOUNT_ATTR_RDONLY };
 	if (syscall(SYS_mount_setattr, AT_FDCWD, target, AT_RECURSIVE, &attributes, sizeof(attributes)) == 0)
 		return 0;
 	if (mount(NULL, target, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL) < 0)
@@ -106,7 +109,7 @@ static int share_entry(const char *root, const char *name, struct error *err)
 	}
 	if (!S_ISDIR(st.st_mode))
 		return 0;
-	return bind_path(root, &(struct node_bind){.from = from, .to = from, .read_only = true}, err);
+	return bind_path(root, &(struct node_bind){ .from = from, .to = from, .read_only = true }, err);
 }
 
 static int share_host(const char *root, struct error *err)
@@ -134,7 +137,7 @@ static int make_settings(const char *root, const struct node_config *config, str
 	for (size_t i = 0; i < ARRAY_LENGTH(shared_settings); i++) {
 		char path[ROOT_PATH_MAX];
 		snprintf(path, sizeof(path), "/etc/%s", shared_settings[i]);
-		if (access(path, F_OK) == 0 && bind_path(root, &(struct node_bind){.from = path, .to = path, .read_only = true}, err) < 0)
+		if (access(path, F_OK) == 0 && bind_path(root, &(struct node_bind){ .from = path, .to = path, .read_only = true }, err) < 0)
 			return -1;
 	}
 	FREE_CLEANUP char *hostname = string_printf("%s\n", config->hostname);
@@ -149,12 +152,12 @@ static int make_kernel_mounts(const char *root, struct error *err)
 		const char *target, *type, *source, *data;
 		unsigned long flags;
 	} mounts[] = {
-		{"/run", "tmpfs", "run", "mode=755", MS_NOSUID | MS_NODEV},
-		{"/tmp", "tmpfs", "tmp", "mode=1777", MS_NOSUID | MS_NODEV},
-		{"/proc", "proc", "proc", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC},
-		{"/sys", NULL, "/sys", NULL, MS_BIND | MS_REC},
-		{"/dev", NULL, "/dev", NULL, MS_BIND | MS_REC},
-		{"/dev/shm", "tmpfs", "shm", "mode=1777", MS_NOSUID | MS_NODEV},
+		{ "/run", "tmpfs", "run", "mode=755", MS_NOSUID | MS_NODEV },
+		{ "/tmp", "tmpfs", "tmp", "mode=1777", MS_NOSUID | MS_NODEV },
+		{ "/proc", "proc", "proc", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC },
+		{ "/sys", NULL, "/sys", NULL, MS_BIND | MS_REC },
+		{ "/dev", NULL, "/dev", NULL, MS_BIND | MS_REC },
+		{ "/dev/shm", "tmpfs", "shm", "mode=1777", MS_NOSUID | MS_NODEV },
 	};
 	for (size_t i = 0; i < ARRAY_LENGTH(mounts); i++) {
 		char target[ROOT_PATH_MAX];

@@ -34,8 +34,9 @@ static void child_main(const struct node_start_options *options, int go, int log
 	setsid();
 	if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(log, STDOUT_FILENO) < 0 || dup2(log, STDERR_FILENO) < 0)
 		_exit(126);
-	char *const arguments[] = {(char *)options->program, (char *)"local", (char *)"node-init", (char *)options->config_path, NULL};
-	char *const environment[] = {(char *)"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", (char *)"HOME=/root", (char *)"LC_ALL=C", NULL};
+	char *const arguments[] = { (char *)options->program, (char *)"local", (char *)"node-init", (char *)options->config_path, NULL };
+	char *const environment[] = { (char *)"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", (char *)"HOME=/root",
+		                      (char *)"LC_ALL=C", NULL };
 	execve(options->program, arguments, environment);
 	_exit(127);
 }
@@ -83,7 +84,7 @@ int node_start(const struct node_start_options *options, struct node_identity *r
 	if (prepare_child(options, pid, ret_identity, err) < 0 || file_write_all(go_write, "g", 1, err) < 0) {
 		kill(pid, SIGKILL);
 		(void)waitpid(pid, NULL, 0);
-		*ret_identity = (struct node_identity){0};
+		*ret_identity = (struct node_identity){ 0 };
 		return -1;
 	}
 	return 0;
@@ -93,7 +94,7 @@ int node_identity_read(pid_t pid, struct node_identity *ret_identity, struct err
 {
 	char path[64];
 	struct stat st;
-	BUFFER_CLEANUP struct buffer text = {0};
+	BUFFER_CLEANUP struct buffer text = { 0 };
 	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
 	if (file_read(path, STAT_TEXT_MAX, &text, err) < 0)
 		return -1;
@@ -109,7 +110,7 @@ int node_identity_read(pid_t pid, struct node_identity *ret_identity, struct err
 	if (stat(path, &st) < 0)
 		return error_set_errno(err, errno, "namespace of process %d", (int)pid);
 	char *end;
-	*ret_identity = (struct node_identity){.pid = pid, .start_ticks = strtoull(at + 1, &end, 10), .pid_namespace = st.st_ino};
+	*ret_identity = (struct node_identity){ .pid = pid, .start_ticks = strtoull(at + 1, &end, 10), .pid_namespace = st.st_ino };
 	return end == at + 1 ? error_set(err, ERROR_CORRUPT, "/proc/%d/stat has no start time", (int)pid) : 0;
 }
 
@@ -127,7 +128,7 @@ static bool wait_for_end(const struct node_identity *identity, int descriptor, u
 	uint64_t deadline = clock_monotonic_ms() + limit_ms;
 	for (;;) {
 		uint64_t left = clock_until(deadline);
-		struct pollfd polled = {.fd = descriptor, .events = POLLIN};
+		struct pollfd polled = { .fd = descriptor, .events = POLLIN };
 		if (poll(&polled, 1, (int)left) > 0 || left == 0)
 			break;
 	}
@@ -151,20 +152,22 @@ int node_identity_end(const struct node_identity *identity, uint64_t grace_ms, s
 	(void)syscall(SYS_pidfd_send_signal, descriptor, SIGKILL, NULL, 0);
 	if (wait_for_end(identity, descriptor, KILL_WAIT_MS))
 		return 0;
-	return error_set(err, ERROR_TIMEOUT, "the node's init (process %d) does not end; a process in it hangs in the kernel", (int)identity->pid);
+	return error_set(err, ERROR_TIMEOUT, "the node's init (process %d) does not end; a process in it hangs in the kernel",
+	                 (int)identity->pid);
 }
 
 json_t *node_identity_to_json(const struct node_identity *identity)
 {
 	return json_build("{s:i, s:I, s:I}", "pid", (int)identity->pid, "startTicks", (json_int_t)identity->start_ticks, "pidNamespace",
-			  (json_int_t)identity->pid_namespace);
+	                  (json_int_t)identity->pid_namespace);
 }
 
 void node_identity_from_json(const json_t *value, struct node_identity *ret_identity)
 {
-	*ret_identity = (struct node_identity){0};
+	*ret_identity = (struct node_identity){ 0 };
 	int64_t pid = json_integer_or(value, "pid", 0), ticks = json_integer_or(value, "startTicks", 0);
 	int64_t inode = json_integer_or(value, "pidNamespace", 0);
 	if (pid > 1 && pid <= INT32_MAX && ticks > 0 && inode > 0)
-		*ret_identity = (struct node_identity){.pid = (pid_t)pid, .start_ticks = (uint64_t)ticks, .pid_namespace = (uint64_t)inode};
+		*ret_identity =
+			(struct node_identity){ .pid = (pid_t)pid, .start_ticks = (uint64_t)ticks, .pid_namespace = (uint64_t)inode };
 }

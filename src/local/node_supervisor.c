@@ -24,14 +24,14 @@ enum { READ_CHUNK = 16 * 1024, IDLE_POLL_MS = 60 * 1000, CLIENT_GRACE_MS = 1000 
 
 enum process_state { STATE_WAITING, STATE_STARTING, STATE_READY, STATE_BACKOFF, STATE_STOPPED };
 
-static const char *const state_names[] = {"waiting", "starting", "ready", "backoff", "stopped"};
+static const char *const state_names[] = { "waiting", "starting", "ready", "backoff", "stopped" };
 
 struct supervised {
 	const struct node_process *process;
 	enum process_state state;
-	bool was_ready; /* once: what `after` asks for */
-	pid_t pid;      /* 0 = not running */
-	int output;     /* pipe from its stdout and stderr, -1 = closed */
+	bool was_ready;                         /* once: what `after` asks for */
+	pid_t pid;                              /* 0 = not running */
+	int output;                             /* pipe from its stdout and stderr, -1 = closed */
 	uint64_t started_ms, ready_ms, next_ms; /* next_ms: when to start or to probe again */
 	uint32_t restarts;
 	struct process_backoff backoff;
@@ -131,9 +131,9 @@ static void advance_probe(struct supervised *one, uint64_t now)
 		one->state = STATE_READY;
 		one->was_ready = true;
 		one->ready_ms = now;
-		one->probe = (struct node_probe){0};
+		one->probe = (struct node_probe){ 0 };
 	} else if (one->probe.state == NODE_PROBE_FAILED) {
-		one->probe = (struct node_probe){0};
+		one->probe = (struct node_probe){ 0 };
 		one->next_ms = now + NODE_PROBE_INTERVAL_MS;
 	}
 }
@@ -271,7 +271,7 @@ static json_int_t resident_bytes(pid_t pid)
 {
 	char path[64];
 	struct error err;
-	BUFFER_CLEANUP struct buffer text = {0};
+	BUFFER_CLEANUP struct buffer text = { 0 };
 	snprintf(path, sizeof(path), "/proc/%d/statm", (int)pid);
 	if (pid <= 0 || file_read(path, 4096, &text, &err) < 0)
 		return 0;
@@ -284,10 +284,11 @@ static json_int_t resident_bytes(pid_t pid)
 
 static json_t *process_status(const struct supervised *one, uint64_t now)
 {
-	json_t *status = json_build("{s:s, s:s, s:i, s:I, s:I, s:I, s:I}", "name", one->process->name, "state", state_names[one->state], "pid",
-				    (int)one->pid, "restarts", (json_int_t)one->restarts, "seconds",
-				    (json_int_t)(one->started_ms ? (now - one->started_ms) / 1000 : 0), "startupMilliseconds",
-				    (json_int_t)(one->ready_ms ? one->ready_ms - one->started_ms : 0), "residentBytes", resident_bytes(one->pid));
+	json_t *status =
+		json_build("{s:s, s:s, s:i, s:I, s:I, s:I, s:I}", "name", one->process->name, "state", state_names[one->state], "pid",
+	                   (int)one->pid, "restarts", (json_int_t)one->restarts, "seconds",
+	                   (json_int_t)(one->started_ms ? (now - one->started_ms) / 1000 : 0), "startupMilliseconds",
+	                   (json_int_t)(one->ready_ms ? one->ready_ms - one->started_ms : 0), "residentBytes", resident_bytes(one->pid));
 	if (one->last_exit[0])
 		json_put_string(status, "lastExit", one->last_exit);
 	return status;
@@ -301,8 +302,8 @@ static void answer_status(const struct supervisor *supervisor, int client, uint6
 		json_array_append_new(list, process_status(&supervisor->processes[i], now));
 	JSON_CLEANUP json_t *status =
 		json_build("{s:s, s:s, s:s, s:s, s:b, s:I, s:o}", "name", config->name, "role", config->role, "hostname", config->hostname,
-			   "configuration", config->digest, "stopping", supervisor->stop != STOP_NONE, "uptimeSeconds",
-			   (json_int_t)((now - supervisor->begun_ms) / 1000), "processes", list);
+	                   "configuration", config->digest, "stopping", supervisor->stop != STOP_NONE, "uptimeSeconds",
+	                   (json_int_t)((now - supervisor->begun_ms) / 1000), "processes", list);
 	FREE_CLEANUP char *text = json_text(status);
 	struct error err;
 	(void)file_write_all(client, text, strlen(text), &err); /* a client that hangs up loses its answer */
@@ -314,10 +315,10 @@ static void serve_client(struct supervisor *supervisor, uint64_t now)
 	if (client < 0)
 		return;
 	/* Only root reaches the socket. Still, a client that stays silent may hold us up for this long only. */
-	struct timeval limit = {.tv_sec = CLIENT_GRACE_MS / 1000};
+	struct timeval limit = { .tv_sec = CLIENT_GRACE_MS / 1000 };
 	(void)setsockopt(client, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	(void)setsockopt(client, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-	char line[32] = {0};
+	char line[32] = { 0 };
 	ssize_t count = read(client, line, sizeof(line) - 1);
 	if (count <= 0)
 		return;
@@ -372,10 +373,10 @@ static void advance_all(struct supervisor *supervisor, uint64_t now)
 static void run_loop(struct supervisor *supervisor)
 {
 	while (supervisor->stop != STOP_DONE) {
-		struct pollfd polled[NODE_PROCESS_MAX + 2] = {{.fd = supervisor->signals, .events = POLLIN},
-							      {.fd = supervisor->listener, .events = POLLIN}};
+		struct pollfd polled[NODE_PROCESS_MAX + 2] = { { .fd = supervisor->signals, .events = POLLIN },
+			                                       { .fd = supervisor->listener, .events = POLLIN } };
 		for (size_t i = 0; i < supervisor->count; i++)
-			polled[i + 2] = (struct pollfd){.fd = supervisor->processes[i].output, .events = POLLIN};
+			polled[i + 2] = (struct pollfd){ .fd = supervisor->processes[i].output, .events = POLLIN };
 		int ready = poll(polled, supervisor->count + 2, poll_timeout(supervisor, clock_monotonic_ms()));
 		uint64_t now = clock_monotonic_ms();
 		if (ready > 0) {
@@ -424,7 +425,7 @@ int node_supervisor_run(const struct node_config *config, struct error *err)
 	supervisor->signals = supervisor->listener = -1;
 	supervisor->begun_ms = clock_monotonic_ms();
 	for (size_t i = 0; i < supervisor->count; i++)
-		supervisor->processes[i] = (struct supervised){.process = &config->processes[i], .output = -1, .log = {.fd = -1}};
+		supervisor->processes[i] = (struct supervised){ .process = &config->processes[i], .output = -1, .log = { .fd = -1 } };
 	int result = prepare(supervisor, err);
 	if (result == 0) {
 		advance_all(supervisor, clock_monotonic_ms());

@@ -14,7 +14,7 @@ enum { NAME_WIDTH = 22 };
 
 void progress_init(struct progress *progress, FILE *out, bool quiet)
 {
-	*progress = (struct progress){.out = out, .quiet = quiet, .begun_ms = clock_monotonic_ms()};
+	*progress = (struct progress){ .out = out, .quiet = quiet, .begun_ms = clock_monotonic_ms() };
 	pthread_mutex_init(&progress->mutex, NULL);
 	const char *term = getenv("TERM");
 	progress->terminal = isatty(fileno(out)) && term && !string_equal(term, "dumb");
@@ -44,7 +44,7 @@ static void show_current(struct progress *progress)
 		if (phase->ended_ms)
 			continue;
 		fprintf(progress->out, "  .. %-*s %6.1f s  %.90s", NAME_WIDTH, phase->name,
-			(double)(clock_monotonic_ms() - phase->begun_ms) / 1000.0, phase->note);
+		        (double)(clock_monotonic_ms() - phase->begun_ms) / 1000.0, phase->note);
 		progress->line_open = true;
 		break;
 	}
@@ -56,7 +56,7 @@ unsigned progress_begin(struct progress *progress, const char *name)
 	THREAD_LOCKED(&progress->mutex);
 	unsigned number = progress->count < PROGRESS_PHASE_MAX ? progress->count++ : PROGRESS_PHASE_MAX - 1;
 	uint64_t now = clock_monotonic_ms();
-	progress->phases[number] = (struct progress_phase){.name = name, .begun_ms = now, .shown_ms = now};
+	progress->phases[number] = (struct progress_phase){ .name = name, .begun_ms = now, .shown_ms = now };
 	show_current(progress);
 	return number;
 }
@@ -73,7 +73,8 @@ void progress_note(struct progress *progress, unsigned number, const char *forma
 	if (progress->terminal) {
 		show_current(progress);
 	} else if (!progress->quiet && now - phase->shown_ms >= PROGRESS_SLOW_MS) {
-		fprintf(progress->out, "  .. %-*s %6.1f s  %s\n", NAME_WIDTH, phase->name, (double)(now - phase->begun_ms) / 1000.0, phase->note);
+		fprintf(progress->out, "  .. %-*s %6.1f s  %s\n", NAME_WIDTH, phase->name, (double)(now - phase->begun_ms) / 1000.0,
+		        phase->note);
 		fflush(progress->out);
 		phase->shown_ms = now;
 	}
@@ -94,8 +95,8 @@ static void close_phase(struct progress *progress, unsigned number, const char *
 	clear_line(progress);
 	const char *mark = failed ? "failed" : "ok";
 	const char *colour = !progress->colours ? "" : failed ? "\033[31m" : "\033[32m";
-	fprintf(progress->out, "  %s%s%s %-*s %6.1f s  %s\n", colour, mark, progress->colours ? "\033[0m" : "", NAME_WIDTH,
-		phase->name, (double)(phase->ended_ms - phase->begun_ms) / 1000.0, phase->note);
+	fprintf(progress->out, "  %s%s%s %-*s %6.1f s  %s\n", colour, mark, progress->colours ? "\033[0m" : "", NAME_WIDTH, phase->name,
+	        (double)(phase->ended_ms - phase->begun_ms) / 1000.0, phase->note);
 	show_current(progress);
 	fflush(progress->out);
 }
@@ -140,8 +141,8 @@ json_t *progress_times(struct progress *progress)
 		const struct progress_phase *phase = &progress->phases[i];
 		uint64_t end = phase->ended_ms ? phase->ended_ms : clock_monotonic_ms();
 		json_array_append_new(times, json_build("{s:s, s:f, s:f}", "phase", phase->name, "beginSeconds",
-							(double)(phase->begun_ms - progress->begun_ms) / 1000.0, "seconds",
-							(double)(end - phase->begun_ms) / 1000.0));
+		                                        (double)(phase->begun_ms - progress->begun_ms) / 1000.0, "seconds",
+		                                        (double)(end - phase->begun_ms) / 1000.0));
 	}
 	return times;
 }

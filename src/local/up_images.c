@@ -41,11 +41,11 @@ static void *images_main(void *argument)
 {
 	struct up *up = argument;
 	struct up_images *images = &up->images;
-	struct error err = {0};
+	struct error err = { 0 };
 	int result = bring_images(up, &err);
 	if (result == 0) {
-		FREE_CLEANUP char *outcome = string_printf("%u made here and imported, %u present, %u from the registry", images->result.imported,
-							   images->result.kept, images->result.pulled);
+		FREE_CLEANUP char *outcome = string_printf("%u made here and imported, %u present, %u from the registry",
+		                                           images->result.imported, images->result.kept, images->result.pulled);
 		progress_end(up->options->progress, images->phase, outcome);
 	} else {
 		progress_fail(up->options->progress, images->phase);

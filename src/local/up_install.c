@@ -25,21 +25,21 @@ static int add_ons(struct up *up, const char *folder, struct error *err)
 {
 	FREE_CLEANUP char *node_resolv = NULL;
 	char dns[LOCAL_ADDRESS_TEXT_MAX];
-	BUFFER_CLEANUP struct buffer documents = {0}, resolv = {0};
+	BUFFER_CLEANUP struct buffer documents = { 0 }, resolv = { 0 };
 	if (file_exists("/etc/resolv.conf") && file_read("/etc/resolv.conf", MANIFEST_BYTES_MAX, &resolv, err) < 0)
 		return -1;
 	node_resolv = node_admin_resolv_conf(resolv.data ? resolv.data : "");
 	local_address_format(up->environment.plan.dns_service, dns);
 	const struct manifest_value values[] = {
-		{"COREDNS_IMAGE", IMAGE_COREDNS},
-		{"DNS_ADDRESS", dns},
+		{ "COREDNS_IMAGE", IMAGE_COREDNS },
+		{ "DNS_ADDRESS", dns },
 		/* The plugin refuses to start without a server to forward to. */
-		{"DNS_FORWARD", node_admin_has_nameserver(node_resolv) ? "forward . /etc/resolv.conf" : "# no name server outside"},
-		{"LOCAL_PATH_IMAGE", IMAGE_LOCAL_PATH},
-		{"VOLUME_HELPER_IMAGE", IMAGE_VOLUME_HELPER},
-		{NULL, NULL},
+		{ "DNS_FORWARD", node_admin_has_nameserver(node_resolv) ? "forward . /etc/resolv.conf" : "# no name server outside" },
+		{ "LOCAL_PATH_IMAGE", IMAGE_LOCAL_PATH },
+		{ "VOLUME_HELPER_IMAGE", IMAGE_VOLUME_HELPER },
+		{ NULL, NULL },
 	};
-	static const char *const files[] = {"local/access.yaml", "local/coredns.yaml", "local/storage.yaml"};
+	static const char *const files[] = { "local/access.yaml", "local/coredns.yaml", "local/storage.yaml" };
 	for (size_t i = 0; i < ARRAY_LENGTH(files); i++)
 		if (manifest_add(folder, files[i], values, &documents, err) < 0)
 			return -1;
@@ -50,7 +50,7 @@ static int add_ons(struct up *up, const char *folder, struct error *err)
 static char *encode_file(const struct up *up, const char *file, struct error *err)
 {
 	FREE_CLEANUP char *path = string_printf("%s/%s", up->pki, file);
-	BUFFER_SECRET_CLEANUP struct buffer text = {0}, encoded = {0};
+	BUFFER_SECRET_CLEANUP struct buffer text = { 0 }, encoded = { 0 };
 	if (file_read(path, PEM_MAXIMUM_BYTES, &text, err) < 0)
 		return NULL;
 	base64_encode(text.data, text.length, &encoded);
@@ -66,12 +66,16 @@ static int install_datastore(struct up *up, const char *folder, struct error *er
 	SECRET_CLEANUP char *ca_key = ca ? encode_file(up, "datastore-ca.key", err) : NULL;
 	SECRET_CLEANUP char *root = ca_key ? encode_file(up, "datastore-root.crt", err) : NULL;
 	SECRET_CLEANUP char *root_key = root ? encode_file(up, "datastore-root.key", err) : NULL;
-	BUFFER_SECRET_CLEANUP struct buffer documents = {0};
+	BUFFER_SECRET_CLEANUP struct buffer documents = { 0 };
 	if (!root_key)
 		return -1;
 	const struct manifest_value values[] = {
-		{"DATASTORE_CA", ca},           {"DATASTORE_CA_KEY", ca_key},       {"DATASTORE_ROOT", root},
-		{"DATASTORE_ROOT_KEY", root_key}, {"DATASTORE_ENDPOINT", endpoint}, {NULL, NULL},
+		{ "DATASTORE_CA", ca },
+		{ "DATASTORE_CA_KEY", ca_key },
+		{ "DATASTORE_ROOT", root },
+		{ "DATASTORE_ROOT_KEY", root_key },
+		{ "DATASTORE_ENDPOINT", endpoint },
+		{ NULL, NULL },
 	};
 	if (manifest_add(folder, "local/datastore.yaml", values, &documents, err) < 0)
 		return -1;
@@ -84,7 +88,8 @@ static int enable_store_users(struct up *up, struct error *err)
 	local_address_format(up->environment.plan.admin_node, node);
 	FREE_CLEANUP char *endpoint = string_printf("https://%s:%d", node, LOCAL_DATASTORE_PORT);
 	const struct datastore_auth_options options = {
-		.etcdctl = up->etcdctl, .endpoint = endpoint, .pki = up->pki, .cancel = up->options->cancel};
+		.etcdctl = up->etcdctl, .endpoint = endpoint, .pki = up->pki, .cancel = up->options->cancel
+	};
 	if (up_wait_process(up, "datastore", err) < 0)
 		return -1;
 	return datastore_auth_ensure(&options, err);
@@ -92,7 +97,7 @@ static int enable_store_users(struct up *up, struct error *err)
 
 static int install_definitions(struct up *up, const char *folder, struct error *err)
 {
-	BUFFER_CLEANUP struct buffer documents = {0};
+	BUFFER_CLEANUP struct buffer documents = { 0 };
 	if (manifest_add_folder(folder, "crds", &documents, err) < 0)
 		return -1;
 	return cluster_apply(&up->tool, documents.data, err);
@@ -100,7 +105,7 @@ static int install_definitions(struct up *up, const char *folder, struct error *
 
 static int install_operator(struct up *up, const char *folder, struct error *err)
 {
-	BUFFER_CLEANUP struct buffer documents = {0};
+	BUFFER_CLEANUP struct buffer documents = { 0 };
 	if (manifest_add_folder(folder, "operator", &documents, err) < 0 || cluster_apply(&up->tool, documents.data, err) < 0)
 		return error_wrap(err, "operator");
 	if (cluster_wait(&up->tool, NULL, "crd/datastores.kamaji.clastix.io", "condition=Established", err) < 0 ||
@@ -116,7 +121,7 @@ static int install_operator(struct up *up, const char *folder, struct error *err
 /* What the node began to start long before; asked last, when it is up as a rule. */
 static int wait_system_pods(struct up *up, struct error *err)
 {
-	static const char *const namespaces[] = {"kube-system", "local-path-storage"};
+	static const char *const namespaces[] = { "kube-system", "local-path-storage" };
 	for (size_t i = 0; i < ARRAY_LENGTH(namespaces); i++) {
 		if (cluster_wait_pods(&up->tool, namespaces[i], NULL, up->started_seconds, err) == 0)
 			continue;
@@ -184,8 +189,9 @@ int up_install(struct up *up, struct error *err)
 /* The answer of the tenant's own API server, by the way that people will use. */
 static int wait_tenant_answer(struct up *up, struct error *err)
 {
-	const struct cluster_tool tool = {
-		.kubectl = up->tool.kubectl, .kubeconfig = up->result->sample_kubeconfig, .cancel = up->options->cancel};
+	const struct cluster_tool tool = { .kubectl = up->tool.kubectl,
+		                           .kubeconfig = up->result->sample_kubeconfig,
+		                           .cancel = up->options->cancel };
 	while (cluster_run(&tool, NULL, err, "get", "--raw=/readyz", "--request-timeout=3s", NULL) < 0)
 		if (cancel_sleep(up->options->cancel, CLUSTER_PODS_POLL_MS, err) < 0)
 			return error_wrap(err, "wait for the tenant's API server to answer");
@@ -195,20 +201,21 @@ static int wait_tenant_answer(struct up *up, struct error *err)
 int up_sample_tenant(struct up *up, struct error *err)
 {
 	FREE_CLEANUP char *folder = manifest_folder(err);
-	BUFFER_CLEANUP struct buffer documents = {0};
+	BUFFER_CLEANUP struct buffer documents = { 0 };
 	unsigned phase = progress_begin(up->options->progress, "sample tenant");
 	if (!folder || manifest_add(folder, "samples/tenant.yaml", NULL, &documents, err) < 0 ||
 	    cluster_apply(&up->tool, documents.data, err) < 0 || up_images_wait(up, false, err) < 0)
 		return error_wrap(err, "sample tenant");
-	if (cluster_wait(&up->tool, SAMPLE_NAMESPACE, "tenantcontrolplane/" SAMPLE_NAME, "jsonpath={.status.kubernetesResources.version.status}=Ready",
-			 err) < 0 ||
+	if (cluster_wait(&up->tool, SAMPLE_NAMESPACE, "tenantcontrolplane/" SAMPLE_NAME,
+	                 "jsonpath={.status.kubernetesResources.version.status}=Ready", err) < 0 ||
 	    cluster_wait_pods(&up->tool, SAMPLE_NAMESPACE, "kamaji.clastix.io/name=" SAMPLE_NAME, up->started_seconds, err) < 0) {
 		cluster_explain_pods(&up->tool, SAMPLE_NAMESPACE, "kamaji.clastix.io/name=" SAMPLE_NAME, &up->result->reasons);
 		cluster_explain_pods(&up->tool, OPERATOR_NAMESPACE, NULL, &up->result->reasons);
 		return error_wrap(err, "sample tenant");
 	}
-	BUFFER_SECRET_CLEANUP struct buffer text = {0};
-	if (tenant_kubeconfig_read(&up->tool, &up->environment, SAMPLE_NAMESPACE "/" SAMPLE_NAME, &text, &up->result->sample_kubeconfig, err) < 0 ||
+	BUFFER_SECRET_CLEANUP struct buffer text = { 0 };
+	if (tenant_kubeconfig_read(&up->tool, &up->environment, SAMPLE_NAMESPACE "/" SAMPLE_NAME, &text, &up->result->sample_kubeconfig,
+	                           err) < 0 ||
 	    wait_tenant_answer(up, err) < 0)
 		return error_wrap(err, "sample tenant");
 	progress_end(up->options->progress, phase, SAMPLE_NAMESPACE "/" SAMPLE_NAME " is Ready");

@@ -19,15 +19,17 @@ enum { STOP_GRACE_MS = 10000, POLL_MS = 50, RESOLV_CONF_MAX = 64 * 1024, PROCESS
 
 static int check_machine(const struct up *up, struct error *err)
 {
-	static const char *const tools[] = {"ip", "nft"};
-	static const char *const folders[] = {"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"};
+	static const char *const tools[] = { "ip", "nft" };
+	static const char *const folders[] = { "/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin" };
 	if (geteuid() != 0)
-		return error_set(err, ERROR_FORBIDDEN, "'kamaji local up' makes namespaces and interfaces and needs root: run it with sudo");
+		return error_set(err, ERROR_FORBIDDEN,
+		                 "'kamaji local up' makes namespaces and interfaces and needs root: run it with sudo");
 	if (up->environment.facts.cgroup.version == 0)
 		return error_set(err, ERROR_INVALID, "no cgroup controllers are mounted; 'kamaji local doctor' tells more");
 	const char *missing = host_cgroup_missing(&up->environment.facts.cgroup);
 	if (missing)
-		return error_set(err, ERROR_INVALID, "the cgroup controller '%s' is missing, the kubelet needs it; 'kamaji local doctor' tells more", missing);
+		return error_set(err, ERROR_INVALID,
+		                 "the cgroup controller '%s' is missing, the kubelet needs it; 'kamaji local doctor' tells more", missing);
 	for (size_t i = 0; i < ARRAY_LENGTH(tools); i++) {
 		bool found = false;
 		for (size_t j = 0; j < ARRAY_LENGTH(folders) && !found; j++) {
@@ -35,7 +37,8 @@ static int check_machine(const struct up *up, struct error *err)
 			found = access(path, X_OK) == 0;
 		}
 		if (!found)
-			return error_set(err, ERROR_NOT_FOUND, "the program '%s' is missing: install the packages iproute2 and nftables", tools[i]);
+			return error_set(err, ERROR_NOT_FOUND, "the program '%s' is missing: install the packages iproute2 and nftables",
+			                 tools[i]);
 	}
 	return 0;
 }
@@ -49,10 +52,11 @@ static void show_component(void *context, const struct component_progress *event
 	switch (event->activity) {
 	case COMPONENT_ACTIVITY_DOWNLOADING:
 		progress_note(up->options->progress, 1, "%s %s: %llu of %llu MiB", name, file, (unsigned long long)(event->done >> 20),
-			      (unsigned long long)(event->total >> 20));
+		              (unsigned long long)(event->total >> 20));
 		break;
 	case COMPONENT_ACTIVITY_BUILDING:
-		progress_note(up->options->progress, 1, "building %s %s, %llu s", name, file, (unsigned long long)(event->elapsed_ms / 1000));
+		progress_note(up->options->progress, 1, "building %s %s, %llu s", name, file,
+		              (unsigned long long)(event->elapsed_ms / 1000));
 		break;
 	case COMPONENT_ACTIVITY_NOTICE:
 		progress_print(up->options->progress, "     %s", event->text ? event->text : "");
@@ -74,18 +78,18 @@ static int find_programs(struct up *up, struct error *err)
 		const char *component, *file;
 		const char **path;
 	} rows[] = {
-		{"etcd", "etcd", &up->programs.etcd},
-		{"etcd", "etcdctl", &up->etcdctl},
-		{"kubernetes", "kube-apiserver", &up->programs.kube_apiserver},
-		{"kubernetes", "kube-controller-manager", &up->programs.kube_controller_manager},
-		{"kubernetes", "kube-scheduler", &up->programs.kube_scheduler},
-		{"kubernetes", "kubelet", &up->programs.kubelet},
-		{"kubernetes", "kube-proxy", &up->programs.kube_proxy},
-		{"kubernetes", "kubectl", &up->programs.kubectl},
-		{"containerd", "containerd", &up->programs.containerd},
-		{"containerd", "ctr", &up->ctr},
-		{"runc", "runc", &up->programs.runc},
-		{"cni-plugins", "bridge", &up->programs.cni_folder},
+		{ "etcd", "etcd", &up->programs.etcd },
+		{ "etcd", "etcdctl", &up->etcdctl },
+		{ "kubernetes", "kube-apiserver", &up->programs.kube_apiserver },
+		{ "kubernetes", "kube-controller-manager", &up->programs.kube_controller_manager },
+		{ "kubernetes", "kube-scheduler", &up->programs.kube_scheduler },
+		{ "kubernetes", "kubelet", &up->programs.kubelet },
+		{ "kubernetes", "kube-proxy", &up->programs.kube_proxy },
+		{ "kubernetes", "kubectl", &up->programs.kubectl },
+		{ "containerd", "containerd", &up->programs.containerd },
+		{ "containerd", "ctr", &up->ctr },
+		{ "runc", "runc", &up->programs.runc },
+		{ "cni-plugins", "bridge", &up->programs.cni_folder },
 	};
 	char *slash;
 	for (size_t i = 0; i < ARRAY_LENGTH(rows); i++)
@@ -121,7 +125,7 @@ static int get_components(struct up *up, struct error *err)
 static int get_addresses(struct up *up, struct error *err)
 {
 	LOCAL_INDEX_CLEANUP struct local_index index;
-	struct local_route_list routes = {0};
+	struct local_route_list routes = { 0 };
 	struct local_cidr block, wanted;
 	const struct local_names *names = &up->environment.names;
 	if (up->options->block && local_cidr_parse(up->options->block, &wanted, err) < 0)
@@ -138,7 +142,7 @@ static int get_addresses(struct up *up, struct error *err)
 
 static void collect_proxies(struct up *up)
 {
-	static const char *const names[] = {"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"};
+	static const char *const names[] = { "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy" };
 	for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
 		const char *value = getenv(names[i]);
 		if (!string_empty(value))
@@ -148,7 +152,7 @@ static void collect_proxies(struct up *up)
 
 static int describe_node(struct up *up, struct node_admin_options *options, char **resolv_conf, struct error *err)
 {
-	BUFFER_CLEANUP struct buffer text = {0};
+	BUFFER_CLEANUP struct buffer text = { 0 };
 	/* Behind systemd-resolved the listed server is on loopback; its own list has the real ones. */
 	const char *path = file_exists("/run/systemd/resolve/resolv.conf") ? "/run/systemd/resolve/resolv.conf" : "/etc/resolv.conf";
 	if (file_exists(path) && file_read(path, RESOLV_CONF_MAX, &text, err) < 0)
@@ -188,7 +192,8 @@ int up_prepare(struct up *up, struct error *err)
 	if (get_addresses(up, err) < 0 || local_node_names_make(up->environment.names.name, "admin", &node, err) < 0)
 		return -1;
 	const struct local_pki_options pki = {
-		.directory = up->pki, .environment = up->environment.names.name, .hostname = node.hostname, .plan = up->environment.plan};
+		.directory = up->pki, .environment = up->environment.names.name, .hostname = node.hostname, .plan = up->environment.plan
+	};
 	if (local_pki_ensure(&pki, err) < 0)
 		return -1;
 	char block[LOCAL_CIDR_TEXT_MAX];
@@ -261,7 +266,7 @@ int up_start_node(struct up *up, struct error *err)
 	FREE_CLEANUP char *leases = string_printf("%s/var/lib/cni", up->node_directory);
 	if (file_remove_tree(leases, err) < 0)
 		return -1;
-	struct start_context context = {up, &options};
+	struct start_context context = { up, &options };
 	const struct node_start_options start = {
 		.program = up->options->program,
 		.config_path = config_path,
@@ -296,7 +301,7 @@ int up_wait_process(struct up *up, const char *process, struct error *err)
 			return 0;
 		if (found && json_integer_or(found, "restarts", 0) >= PROCESS_RESTARTS_MAX)
 			return error_set(err, ERROR_SYSTEM, "%s does not stay up: it was started %lld times, and %s", process,
-					 (long long)json_integer_or(found, "restarts", 0) + 1, json_string_or(found, "lastExit", "ended"));
+			                 (long long)json_integer_or(found, "restarts", 0) + 1, json_string_or(found, "lastExit", "ended"));
 		if (!status && !node_identity_is_alive(&up->environment.state.admin)) {
 			FREE_CLEANUP char *path = string_printf("%s/log/init.log", up->node_directory);
 			return error_set(err, ERROR_SYSTEM, "the node ended while starting; see %s", path);

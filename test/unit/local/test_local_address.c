@@ -17,7 +17,7 @@
 
 static struct local_cidr cidr(const char *text)
 {
-	struct local_cidr result = {0};
+	struct local_cidr result = { 0 };
 	struct error err;
 	assert_int_equal(local_cidr_parse(text, &result, &err), 0);
 	return result;
@@ -25,8 +25,9 @@ static struct local_cidr cidr(const char *text)
 
 static void test_cidr_text(void **state)
 {
-	static const char *const good[] = {"0.0.0.0/0", "10.200.0.0/16", "10.200.1.0/24", "255.255.255.255/32", "127.0.0.1/32"};
-	static const char *const bad[] = {"", "10.0.0.0/33", "10.0.0.1/24", "10.0.0/8", "fd00::/8", "10.0.0.0/", "10.0.0.0/8x", "10.0.0.0/-1", "/8"};
+	static const char *const good[] = { "0.0.0.0/0", "10.200.0.0/16", "10.200.1.0/24", "255.255.255.255/32", "127.0.0.1/32" };
+	static const char *const bad[] = { "",          "10.0.0.0/33", "10.0.0.1/24", "10.0.0/8", "fd00::/8",
+		                           "10.0.0.0/", "10.0.0.0/8x", "10.0.0.0/-1", "/8" };
 	char text[LOCAL_CIDR_TEXT_MAX];
 	struct local_cidr parsed;
 	struct error err;
@@ -45,8 +46,9 @@ static void test_overlap(void **state)
 		const char *a, *b;
 		bool overlaps;
 	} rows[] = {
-		{"10.200.0.0/16", "10.200.5.0/24", true},  {"10.200.5.0/24", "10.200.0.0/16", true}, {"10.200.0.0/16", "10.201.0.0/16", false},
-		{"0.0.0.0/0", "10.200.0.0/16", true},      {"10.200.0.0/16", "10.200.255.255/32", true}, {"10.0.0.0/9", "10.200.0.0/16", false},
+		{ "10.200.0.0/16", "10.200.5.0/24", true },     { "10.200.5.0/24", "10.200.0.0/16", true },
+		{ "10.200.0.0/16", "10.201.0.0/16", false },    { "0.0.0.0/0", "10.200.0.0/16", true },
+		{ "10.200.0.0/16", "10.200.255.255/32", true }, { "10.0.0.0/9", "10.200.0.0/16", false },
 	};
 	for (size_t i = 0; i < ARRAY_LENGTH(rows); i++)
 		assert_int_equal(local_cidr_overlaps(cidr(rows[i].a), cidr(rows[i].b)), rows[i].overlaps);
@@ -58,7 +60,7 @@ static void test_plan(void **state)
 	struct error err;
 	char text[LOCAL_ADDRESS_TEXT_MAX];
 	assert_int_equal(local_address_plan_make(cidr("10.203.0.0/16"), &plan, &err), 0);
-	const struct local_cidr parts[] = {plan.nodes, plan.balancer, plan.services, plan.pods};
+	const struct local_cidr parts[] = { plan.nodes, plan.balancer, plan.services, plan.pods };
 	for (size_t i = 0; i < ARRAY_LENGTH(parts); i++) {
 		assert_true(local_cidr_contains(plan.block, parts[i].address));
 		for (size_t j = i + 1; j < ARRAY_LENGTH(parts); j++)
@@ -75,17 +77,16 @@ static void test_plan(void **state)
 }
 
 /* As `ip -j -4 route show table all` printed it on a machine with Docker and a VPN. */
-static const char recorded_routes[] =
-	"[{\"dst\":\"default\",\"gateway\":\"192.0.2.1\",\"dev\":\"eth0\",\"flags\":[]},"
-	"{\"dst\":\"10.200.0.0/24\",\"dev\":\"kj-kamaji\",\"protocol\":\"kernel\",\"flags\":[]},"
-	"{\"dst\":\"10.201.16.0/20\",\"dev\":\"tun0\",\"flags\":[]},"
-	"{\"dst\":\"172.17.0.0/16\",\"dev\":\"docker0\",\"flags\":[\"linkdown\"]},"
-	"{\"type\":\"local\",\"dst\":\"10.202.0.9\",\"dev\":\"lo\",\"table\":\"local\",\"flags\":[]},"
-	"{\"dst\":\"0.0.0.0/1\",\"dev\":\"tun0\",\"flags\":[]}]";
+static const char recorded_routes[] = "[{\"dst\":\"default\",\"gateway\":\"192.0.2.1\",\"dev\":\"eth0\",\"flags\":[]},"
+				      "{\"dst\":\"10.200.0.0/24\",\"dev\":\"kj-kamaji\",\"protocol\":\"kernel\",\"flags\":[]},"
+				      "{\"dst\":\"10.201.16.0/20\",\"dev\":\"tun0\",\"flags\":[]},"
+				      "{\"dst\":\"172.17.0.0/16\",\"dev\":\"docker0\",\"flags\":[\"linkdown\"]},"
+				      "{\"type\":\"local\",\"dst\":\"10.202.0.9\",\"dev\":\"lo\",\"table\":\"local\",\"flags\":[]},"
+				      "{\"dst\":\"0.0.0.0/1\",\"dev\":\"tun0\",\"flags\":[]}]";
 
 static void test_routes(void **state)
 {
-	struct local_route_list routes = {0};
+	struct local_route_list routes = { 0 };
 	struct error err;
 	assert_int_equal(local_route_list_parse(recorded_routes, strlen(recorded_routes), NULL, &routes, &err), 0);
 	assert_int_equal(routes.count, 5);
@@ -97,7 +98,7 @@ static void test_routes(void **state)
 	assert_int_equal(local_route_list_parse(recorded_routes, strlen(recorded_routes), "kj-kamaji", &routes, &err), 0);
 	assert_null(local_route_list_find_overlap(&routes, local_slot_block(0)));
 	local_route_list_free(&routes);
-	static const char *const bad[] = {"", "{}", "[{\"dst\":\"10.0.0.0/99\"}]", "[{\"dst\":"};
+	static const char *const bad[] = { "", "{}", "[{\"dst\":\"10.0.0.0/99\"}]", "[{\"dst\":" };
 	for (size_t i = 0; i < ARRAY_LENGTH(bad); i++)
 		assert_int_equal(local_route_list_parse(bad[i], strlen(bad[i]), NULL, &routes, &err), -1);
 }
@@ -120,7 +121,7 @@ static void test_names(void **state)
 	assert_string_not_equal(admin.host_link, admin.node_link);
 	assert_string_not_equal(admin.host_link, worker.host_link);
 	assert_true(strlen(admin.host_link) <= 15);
-	static const char *const bad[] = {"", "Upper", "-a", "a-", "a.b", "a/b", "0123456789012345678901234567890123456789x"};
+	static const char *const bad[] = { "", "Upper", "-a", "a-", "a.b", "a/b", "0123456789012345678901234567890123456789x" };
 	for (size_t i = 0; i < ARRAY_LENGTH(bad); i++)
 		assert_int_equal(local_names_make(bad[i], &other, &err), -1);
 }
@@ -146,7 +147,7 @@ static int remove_folder(void **state)
 static void test_index(void **state)
 {
 	const char *root = ((struct folder *)*state)->path;
-	struct local_route_list routes = {0};
+	struct local_route_list routes = { 0 };
 	struct local_index index;
 	struct local_cidr first, second, block;
 	struct error err;
@@ -183,7 +184,7 @@ static void test_index(void **state)
 static void test_index_damaged(void **state)
 {
 	const char *root = ((struct folder *)*state)->path;
-	static const char *const texts[] = {"", "{", "[]", "{\"version\":7,\"environments\":{}}", "{\"version\":1}"};
+	static const char *const texts[] = { "", "{", "[]", "{\"version\":7,\"environments\":{}}", "{\"version\":1}" };
 	struct local_index index;
 	struct error err;
 	FREE_CLEANUP char *path = string_printf("%s/index.json", root);

@@ -87,7 +87,7 @@ static void test_odd_mounts(void **state)
 	/* Only systemd's named hierarchy: nothing can be limited with it. */
 	assert_int_equal(host_cgroup_parse("cgroup /sys/fs/cgroup/systemd cgroup rw,name=systemd 0 0\n", &cgroup, &err), 0);
 	assert_int_equal(cgroup.version, 0);
-	struct buffer many = {0};
+	struct buffer many = { 0 };
 	for (int i = 0; i <= HOST_CONTROLLER_MAX; i++)
 		buffer_printf(&many, "cgroup /c%d cgroup rw,name=n%d 0 0\n", i, i);
 	assert_int_equal(host_cgroup_parse(many.data, &cgroup, &err), -1);
@@ -102,12 +102,12 @@ static void test_capabilities(void **state)
 		int result;
 		bool resource;
 	} rows[] = {
-		{"Name:\tx\nCapEff:\t0000000000000000\nCapBnd:\t000001ffffffffff\nCapAmb:\t0\n", 0, true},
-		{"Name:\tx\nCapBnd:\t000001fffeffffff\n", 0, false},
-		{"Name:\tx\nCapBnd:\t00000000a80425fb\n", 0, false},
-		{"Name:\tx\n", -1, false},
-		{"Name:\tx\nCapBnd:\t\n", -1, false},
-		{"Name:\tx\nCapBnd:\tzz\n", -1, false},
+		{ "Name:\tx\nCapEff:\t0000000000000000\nCapBnd:\t000001ffffffffff\nCapAmb:\t0\n", 0, true },
+		{ "Name:\tx\nCapBnd:\t000001fffeffffff\n", 0, false },
+		{ "Name:\tx\nCapBnd:\t00000000a80425fb\n", 0, false },
+		{ "Name:\tx\n", -1, false },
+		{ "Name:\tx\nCapBnd:\t\n", -1, false },
+		{ "Name:\tx\nCapBnd:\tzz\n", -1, false },
 	};
 	for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
 		uint64_t set = 0;
@@ -127,7 +127,8 @@ static void test_forward_policy(void **state)
 
 static void test_default_link(void **state)
 {
-	static const char two[] = "[{\"dst\":\"default\",\"gateway\":\"192.0.2.1\",\"dev\":\"wlan0\",\"metric\":600},{\"dst\":\"default\",\"dev\":\"eth0\"}]";
+	static const char two[] =
+		"[{\"dst\":\"default\",\"gateway\":\"192.0.2.1\",\"dev\":\"wlan0\",\"metric\":600},{\"dst\":\"default\",\"dev\":\"eth0\"}]";
 	char link[16];
 	assert_true(host_network_default_link(two, strlen(two), link));
 	assert_string_equal(link, "wlan0");
@@ -140,8 +141,8 @@ static void test_default_link(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_version_2),   cmocka_unit_test(test_version_1),     cmocka_unit_test(test_hybrid),
-		cmocka_unit_test(test_odd_mounts),  cmocka_unit_test(test_capabilities),  cmocka_unit_test(test_forward_policy),
+		cmocka_unit_test(test_version_2),    cmocka_unit_test(test_version_1),    cmocka_unit_test(test_hybrid),
+		cmocka_unit_test(test_odd_mounts),   cmocka_unit_test(test_capabilities), cmocka_unit_test(test_forward_policy),
 		cmocka_unit_test(test_default_link),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,18 +21,18 @@
 static struct node_admin_options make_options(int cgroup_version, uint64_t bounding)
 {
 	struct node_admin_options options = {
-		.facts = {.cgroup = {.version = cgroup_version}, .bounding = bounding},
-		.programs = {.kamaji = "/opt/kamaji",
-			     .etcd = "/c/etcd",
-			     .kube_apiserver = "/c/kube-apiserver",
-			     .kube_controller_manager = "/c/kube-controller-manager",
-			     .kube_scheduler = "/c/kube-scheduler",
-			     .kubelet = "/c/kubelet",
-			     .kube_proxy = "/c/kube-proxy",
-			     .kubectl = "/c/kubectl",
-			     .containerd = "/c/containerd",
-			     .runc = "/c/runc",
-			     .cni_folder = "/c/cni"},
+		.facts = { .cgroup = { .version = cgroup_version }, .bounding = bounding },
+		.programs = { .kamaji = "/opt/kamaji",
+		              .etcd = "/c/etcd",
+		              .kube_apiserver = "/c/kube-apiserver",
+		              .kube_controller_manager = "/c/kube-controller-manager",
+		              .kube_scheduler = "/c/kube-scheduler",
+		              .kubelet = "/c/kubelet",
+		              .kube_proxy = "/c/kube-proxy",
+		              .kubectl = "/c/kubectl",
+		              .containerd = "/c/containerd",
+		              .runc = "/c/runc",
+		              .cni_folder = "/c/cni" },
 		.directory = "/state/demo/nodes/admin",
 		.pki = "/state/demo/pki",
 		.components_root = "/c",
@@ -110,11 +110,11 @@ static void test_resolv_conf(void **state)
 		const char *host, *node;
 		bool server;
 	} rows[] = {
-		{"nameserver 192.0.2.53\nsearch example.org\n", "nameserver 192.0.2.53\nsearch example.org\n", true},
-		{"# made by hand\nnameserver 127.0.0.53\noptions edns0\n", "options edns0\n", false},
-		{"search x\nnameserver 127.0.0.1\nnameserver   192.0.2.1", "search x\nnameserver   192.0.2.1\n", true},
-		{"nameserver ::1\n\n; nothing\n", "", false},
-		{"", "", false},
+		{ "nameserver 192.0.2.53\nsearch example.org\n", "nameserver 192.0.2.53\nsearch example.org\n", true },
+		{ "# made by hand\nnameserver 127.0.0.53\noptions edns0\n", "options edns0\n", false },
+		{ "search x\nnameserver 127.0.0.1\nnameserver   192.0.2.1", "search x\nnameserver   192.0.2.1\n", true },
+		{ "nameserver ::1\n\n; nothing\n", "", false },
+		{ "", "", false },
 	};
 	for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
 		FREE_CLEANUP char *text = node_admin_resolv_conf(rows[i].host);
@@ -154,7 +154,8 @@ static void test_config_round_trip(void **state)
 	assert_string_equal(config.gateway, "10.205.0.1");
 	assert_int_equal(strlen(config.digest), 64);
 	assert_true(config.bridge_netfilter);
-	size_t etcd = find_process(&config, "etcd"), api = find_process(&config, "kube-apiserver"), kubelet = find_process(&config, "kubelet");
+	size_t etcd = find_process(&config, "etcd"), api = find_process(&config, "kube-apiserver"),
+	       kubelet = find_process(&config, "kubelet");
 	assert_true(config.processes[etcd].stop_last && config.processes[find_process(&config, "datastore")].stop_last);
 	assert_int_equal(config.processes[api].after_count, 1);
 	assert_int_equal(config.processes[api].after[0], etcd);
@@ -184,22 +185,23 @@ static void test_digest_tells_changes(void **state)
 
 static void test_config_errors(void **state)
 {
-#define HEAD                                                                                                                                                   \
-	"{\"name\":\"n\",\"role\":\"worker\",\"hostname\":\"h\",\"directory\":\"/d\",\"link\":\"l\",\"address\":\"a\",\"gateway\":\"g\",\"hosts\":\"\","      \
+#define HEAD \
+	"{\"name\":\"n\",\"role\":\"worker\",\"hostname\":\"h\",\"directory\":\"/" \
+	"d\",\"link\":\"l\",\"address\":\"a\",\"gateway\":\"g\",\"hosts\":\"\"," \
 	"\"resolvConf\":\"\",\"binds\":[],\"processes\":["
 	static const struct {
 		const char *text, *complaint;
 	} rows[] = {
-		{"", "node configuration"},
-		{"{}", "'name'"},
-		{HEAD "{\"name\":\"a\"}]}", "argv"},
-		{HEAD "{\"name\":\"a\",\"argv\":[\"bin/x\"]}]}", "absolute"},
-		{HEAD "{\"name\":\"a\",\"argv\":[7]}]}", "list of strings"},
-		{HEAD "{\"name\":\"a\",\"argv\":[\"/x\"]},{\"name\":\"a\",\"argv\":[\"/x\"]}]}", "two processes"},
-		{HEAD "{\"name\":\"a\",\"argv\":[\"/x\"],\"after\":[\"b\"]},{\"name\":\"b\",\"argv\":[\"/x\"]}]}", "no earlier process"},
-		{HEAD "{\"name\":\"a\",\"argv\":[\"/x\"],\"ready\":{\"kind\":\"magic\"}}]}", "ready.kind"},
-		{HEAD "{\"name\":\"a\",\"argv\":[\"/x\"],\"ready\":{\"kind\":\"unix\"}}]}", "target"},
-		{HEAD "{\"name\":\"../a\",\"argv\":[\"/x\"]}]}", "DNS label"},
+		{ "", "node configuration" },
+		{ "{}", "'name'" },
+		{ HEAD "{\"name\":\"a\"}]}", "argv" },
+		{ HEAD "{\"name\":\"a\",\"argv\":[\"bin/x\"]}]}", "absolute" },
+		{ HEAD "{\"name\":\"a\",\"argv\":[7]}]}", "list of strings" },
+		{ HEAD "{\"name\":\"a\",\"argv\":[\"/x\"]},{\"name\":\"a\",\"argv\":[\"/x\"]}]}", "two processes" },
+		{ HEAD "{\"name\":\"a\",\"argv\":[\"/x\"],\"after\":[\"b\"]},{\"name\":\"b\",\"argv\":[\"/x\"]}]}", "no earlier process" },
+		{ HEAD "{\"name\":\"a\",\"argv\":[\"/x\"],\"ready\":{\"kind\":\"magic\"}}]}", "ready.kind" },
+		{ HEAD "{\"name\":\"a\",\"argv\":[\"/x\"],\"ready\":{\"kind\":\"unix\"}}]}", "target" },
+		{ HEAD "{\"name\":\"../a\",\"argv\":[\"/x\"]}]}", "DNS label" },
 	};
 	for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
 		ARENA_CLEANUP struct arena *arena = arena_new();
@@ -213,8 +215,8 @@ static void test_config_errors(void **state)
 
 static void test_backoff(void **state)
 {
-	static const uint32_t wanted[] = {200, 400, 800, 1600, 3200, 6400, 10000, 10000};
-	struct process_backoff backoff = {0};
+	static const uint32_t wanted[] = { 200, 400, 800, 1600, 3200, 6400, 10000, 10000 };
+	struct process_backoff backoff = { 0 };
 	uint64_t now = 1000;
 	for (size_t i = 0; i < ARRAY_LENGTH(wanted); i++) {
 		assert_int_equal(process_backoff_next(&backoff, now, now + 50), wanted[i]);
@@ -229,7 +231,9 @@ static void test_backoff(void **state)
 
 static void test_state_round_trip(void **state)
 {
-	struct local_state written = {.phase = LOCAL_UP, .audit = true, .admin = {.pid = 4711, .start_ticks = 123456789, .pid_namespace = 4026532412}};
+	struct local_state written = { .phase = LOCAL_UP,
+		                       .audit = true,
+		                       .admin = { .pid = 4711, .start_ticks = 123456789, .pid_namespace = 4026532412 } };
 	struct local_state read;
 	struct error err;
 	written.times = json_build("[{s:s}]", "phase", "checks");
@@ -252,10 +256,12 @@ static void test_state_round_trip(void **state)
 
 static void test_state_damage(void **state)
 {
-	static const char *const bad[] = {"{}", "{\"version\":1}", "{\"version\":2,\"phase\":\"up\"}", "{\"version\":1,\"phase\":\"upward\"}", "[1]"};
+	static const char *const bad[] = { "{}", "{\"version\":1}", "{\"version\":2,\"phase\":\"up\"}",
+		                           "{\"version\":1,\"phase\":\"upward\"}", "[1]" };
 	/* Identities that could hit somebody else's process are dropped. */
-	static const char *const unfit[] = {"{\"pid\":1,\"startTicks\":5,\"pidNamespace\":6}", "{\"pid\":-1,\"startTicks\":5,\"pidNamespace\":6}",
-					    "{\"pid\":99999999999,\"startTicks\":5,\"pidNamespace\":6}", "{\"pid\":5}", "7"};
+	static const char *const unfit[] = { "{\"pid\":1,\"startTicks\":5,\"pidNamespace\":6}",
+		                             "{\"pid\":-1,\"startTicks\":5,\"pidNamespace\":6}",
+		                             "{\"pid\":99999999999,\"startTicks\":5,\"pidNamespace\":6}", "{\"pid\":5}", "7" };
 	struct local_state read;
 	struct error err;
 	for (size_t i = 0; i < ARRAY_LENGTH(bad); i++)
@@ -300,7 +306,7 @@ static void test_log_file(void **state)
 	FREE_CLEANUP char *tail = log_file_tail(path, 1);
 	assert_string_equal(tail, "line 19 of the log\n");
 	FREE_CLEANUP char *older = string_printf("%s.1", path);
-	BUFFER_CLEANUP struct buffer text = {0};
+	BUFFER_CLEANUP struct buffer text = { 0 };
 	assert_int_equal(file_read(older, 4096, &text, &err), 0);
 	assert_true(text.length >= 100 && text.length < 200);
 	FREE_CLEANUP char *none = log_file_tail("/nowhere/at/all", 3);

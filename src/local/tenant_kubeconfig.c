@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "local/tenant_kubeconfig.h"
+
+#include <string.h>
+
+#include "base/base64.h"
+#include "base/secret.h"
+#include "io/file.h"
+#include "local/component_fetch.h"
+
+int tenant_kubeconfig_read(const struct cluster_tool *tool, const struct local_environment *environment, const char *tenant,
+                           struct buffer *text, char **ret_path, struct error *err)
+{
+	const char *slash = strchr(tenant, '/');
+	FREE_CLEANUP char *namespace = slash ? string_ndup(tenant, (size_t)(slash - tenant)) : string_dup("default");
+	const char *name = slash ? slash + 1 : tenant;
+	if (!name_is_dns1123_label(namespace) || !name_is_dns1123_subdomain(name))
+		return error_set(err, ERROR_INVALID, "'%.128s' is no tenant; expected NAME or NAMESPACE/NAME", tenant);
+	FREE_CLEANUP char *secret_name = string_printf("%s-admin-kubeconfig", name);
+	BUFFER_SECRET_CLEANUP struct buffer encoded = { 0 };
+	if (cluster_run(tool, &encoded, err, "get", "secret", "-n", namespace, secret_name, "-o", "jsonpath={.data.admin\\.conf}", NULL) <
+	    0)
+		return error_wrap(err, "kubeconfig of tenant %s/%s", namespace, name);
+	if (encoded.length == 0 || base64_decode(encoded.data, encoded.length, text, err) < 0)
+		return error_set(err, ERROR_CORRUPT, "Secret %s/%s holds no admin.conf", namespace, secret_name);
+	FREE_CLEANUP char *directory = environment_path(environment, "tenants/%s", namespace);
+	*ret_path = string_printf("%s/%s.kubeconfig", directory, name);
+	if (file_make_directories(directory, 0700, err) < 0)
+		return -1;
+	return file_write_atomic(*ret_path, text->data, text->length, 0600, err);
+}
+
+int tenant_kubeconfig_fetch(const struct local_environment *environment, const char *tenant, struct buffer *text, char **ret_path,
+                            struct error *err)
+{
+	COMPONENT_LOCK_CLEANUP struct component_lock *lock = component_lock_read(NULL, err);
+	const struct component_fetch_options options = { .lock = lock };
+	COMPONENT_FETCH_CLEANUP struct component_fetch *fetch = lock ? component_fetch_new(&options, err) : NULL;
+	FREE_CLEANUP char *kubeconfig = environment_path(environment, "kubeconfig");
+	const char *kubectl = fetch ? component_path(fetch, "kubernetes", NULL, "kubectl", err) : NULL;
+	if (!kubectl)
+		return -1;
+	const struct cluster_tool tool = { .kubectl = kubectl, .kubeconfig = kubeconfig };
+	return tenant_kubeconfig_read(&tool, environment, tenant, text, ret_path, err);
+}
