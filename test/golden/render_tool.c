@@ -6,6 +6,7 @@
  *
  *   render_tool [--profile native|upstream] [--cluster-ip ADDRESS] [--describe] [--changes] [--key-algorithm NAME] [--gateway]
  *   render_tool --parse        prints the input's documents, nothing else
+ *   render_tool --validate     prints the problems of the first document, an update of the second one when there are two
  *
  * --changes leaves out what is live already. --describe replaces keys, certificates, kubeconfigs, checksums and times by descriptions; one
  * key then serves for all certificates.
@@ -32,7 +33,7 @@ struct world {
 	struct arena *arena;
 	json_t *documents;
 	const char *cluster_ip, *key_algorithm;
-	bool describe, changes, parse;
+	bool describe, changes, parse, validate;
 	struct key *key; /* --describe: the one certificate key */
 	struct tenant_control_plane tenant;
 	struct step_options options;
@@ -202,6 +203,19 @@ static void print_results(struct world *world, struct pass *pass, const struct e
 	}
 }
 
+static void print_problems(struct world *world)
+{
+	const struct field_problem *problem =
+		tenant_validate(world->arena, json_array_get(world->documents, 0), json_array_get(world->documents, 1));
+
+	for (; problem; problem = problem->next) {
+		json_t *line JSON_CLEANUP = json_build("{s:s,s:s,s:s,s:b,s:b}", "field", problem->field, "message", problem->message,
+		                                       "remedy", problem->remedy, "upstream", problem->upstream, "hint", problem->hint);
+
+		print_document(world, line);
+	}
+}
+
 static int read_options(struct world *world, int count, char **arguments)
 {
 	for (int i = 1; i < count; i++) {
@@ -213,6 +227,8 @@ static int read_options(struct world *world, int count, char **arguments)
 			world->changes = true;
 		else if (strcmp(arguments[i], "--parse") == 0)
 			world->parse = true;
+		else if (strcmp(arguments[i], "--validate") == 0)
+			world->validate = true;
 		else if (strcmp(arguments[i], "--gateway") == 0)
 			world->options.gateway_served = true;
 		else if (strcmp(arguments[i], "--cluster-ip") == 0 && ++i)
@@ -264,8 +280,10 @@ int main(int count, char **arguments)
 		return 2;
 	}
 	world->documents = read_input(&err);
-	if (world->documents && world->parse) {
-		for (size_t i = 0; i < json_array_size(world->documents); i++)
+	if (world->documents && (world->parse || world->validate)) {
+		if (world->validate)
+			print_problems(world);
+		for (size_t i = 0; world->parse && i < json_array_size(world->documents); i++)
 			print_document(world, json_array_get(world->documents, i));
 		json_decref(world->documents);
 		return 0;

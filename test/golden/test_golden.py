@@ -5,7 +5,6 @@ reference/inputs and reference/objects are data captured from upstream. Only wha
 """
 import json
 import pathlib
-import subprocess
 
 import pytest
 
@@ -34,24 +33,6 @@ DIFFERENCES = {
     "metadata: label of the selector": "upstream cannot create that Deployment, so its status ends early; ours keeps the selector's label",
     "gateway: observedGeneration": "the capture had no Gateway controller; so has this test",
 }
-
-
-def authority(folder: str) -> tuple[str, str]:
-    """A CA for the etcd DataStores."""
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "3650", "-subj", "/CN=etcd-ca",
-                    "-keyout", f"{folder}/ca.key", "-out", f"{folder}/ca.crt"], check=True, capture_output=True)
-    return tuple(subprocess.run(["base64", "-w0", f"{folder}/{name}"], check=True, capture_output=True).stdout.decode()
-                 for name in ("ca.crt", "ca.key"))
-
-
-def stores(certificate: str, key: str) -> list[dict]:
-    pair = {"certificate": {"content": certificate}, "privateKey": {"content": key}}
-    etcd = [{"apiVersion": "kamaji.clastix.io/v1alpha1", "kind": "DataStore", "metadata": {"name": name},
-             "spec": {"driver": "etcd", "endpoints": ["10.244.0.1:2379"], "tlsConfig": {"certificateAuthority": pair, "clientCertificate": pair}}}
-            for name in ("default", "default2")]
-    user = {"content": "a2FtYWpp"}
-    return etcd + [{"apiVersion": "kamaji.clastix.io/v1alpha1", "kind": "DataStore", "metadata": {"name": "pg"},
-                    "spec": {"driver": "PostgreSQL", "endpoints": ["127.0.0.1:5432"], "basicAuth": {"username": user, "password": user}}}]
 
 
 def named(documents: list[dict]) -> dict[tuple[str, str], dict]:
@@ -142,11 +123,6 @@ def check(render, case: str, data_stores: list[dict]) -> list[str]:
         else:
             compare(ours[key], golden[key], f"{case}: {key[0]} {key[1]}", problems)
     return problems
-
-
-@pytest.fixture(scope="session")
-def data_stores(tmp_path_factory) -> list[dict]:
-    return stores(*authority(str(tmp_path_factory.mktemp("authority"))))
 
 
 @pytest.mark.parametrize("case", CASES)
