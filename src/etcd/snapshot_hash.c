@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stddef.h>
+
+#include "etcd/snapshot_write.h"
+
+/* CRC-32 with Castagnoli's polynomial, reflected. */
+struct crc32c {
+	uint32_t table[256];
+	uint32_t value;
+};
+
+static void crc_start(struct crc32c *crc)
+{
+	for (uint32_t i = 0; i < 256; i++) {
+		uint32_t value = i;
+
+		for (int bit = 0; bit < 8; bit++)
+			value = value >> 1 ^ (value & 1 ? 0x82f63b78u : 0);
+		crc->table[i] = value;
+	}
+	crc->value = 0xffffffffu;
+}
+
+static void crc_add(struct crc32c *crc, const void *bytes, size_t length)
+{
+	const unsigned char *at = bytes;
+
+	for (size_t i = 0; i < length; i++)
+		crc->value = crc->table[(crc->value ^ at[i]) & 0xff] ^ crc->value >> 8;
+}
+
+struct hashing {
+	struct crc32c crc;
+	struct buffer value;
+	int64_t compacted;
+};
+
+static int add_version(void *argument, const struct store_view_entry *entry, struct error *err)
+{
+	struct hashing *hashing = argument;
+	char key[SNAPSHOT_TOMBSTONE_BYTES];
+
+	if (entry->revision <= hashing->compacted && (entry->deleted || !entry->newest))
+		return 0;
+	buffer_clear(&hashing->value);
+	snapshot_key_value(entry, &hashing->value);
+	crc_add(&hashing->crc, key, snapshot_revision_key(entry->revision, entry->sub, entry->deleted, key));
+	crc_add(&hashing->crc, hashing->value.data, hashing->value.length);
+	return 0;
+}
+
+static int hash_with(struct store_view *view, int64_t revision, int64_t newest_at, uint32_t *hash, struct error *err)
+{
+	struct hashing hashing = { .compacted = store_view_compacted(view) };
+	int result;
+
+	crc_start(&hashing.crc);
+	crc_add(&hashing.crc, "key", 3);
+	result = store_view_each(view, revision, newest_at, add_version, &hashing, err);
+	buffer_free(&hashing.value);
+	*hash = ~hashing.crc.value;
+	return result;
+}
+
+/*
+ * etcd's rules: at or below the compacted revision only what a compaction at the hashed revision would keep counts, or, when that would keep
+ * nothing at all, what the last one kept; never a deletion at exactly the compacted revision.
+ */
+int snapshot_hash(struct store_view *view, int64_t revision, uint32_t *hash, struct error *err)
+{
+	int64_t at = revision > 0 ? revision : store_view_revision(view);
+
+	if (hash_with(view, at, at, hash, err) < 0)
+		return -1;
+	if (store_view_compacted(view) <= 0 || store_view_any_live(view))
+		return 0;
+	return hash_with(view, at, store_view_compacted(view), hash, err);
+}
