@@ -245,6 +245,22 @@ static bool retry_answer(struct kube_client *client, const struct http_response 
 	return cancel_sleep(cancel, wait, &ignored) == 0;
 }
 
+/*
+ * What a server says about a body that it cannot read may quote it ("expected string, got ..."), and a Secret must not reach a log. Invalid
+ * (422) is about fields, whose secret values the server redacts itself.
+ */
+static void withhold_values(const char *what, struct error *err)
+{
+	struct error shown = { .class = err->class, .status = err->status, .retry_after_ms = err->retry_after_ms };
+
+	if (err->status != 400 && err->status != 500)
+		return;
+	memcpy(shown.reason, err->reason, sizeof(shown.reason));
+	(void)snprintf(shown.message, sizeof(shown.message), "%s: HTTP %d: %s (the text is withheld: it may quote the Secret)", what,
+	               err->status, err->reason[0] != '\0' ? err->reason : "refused");
+	*err = shown;
+}
+
 static int send_in_place(struct kube_client *client, const struct kube_request *request, struct http_response *response,
                          struct cancel *cancel, struct error *err)
 {
@@ -262,6 +278,8 @@ static int send_in_place(struct kube_client *client, const struct kube_request *
 			return 0;
 		(void)kube_status_error(response->status, http_headers_get(&response->headers, "retry-after"),
 		                        response->body.data != NULL ? response->body.data : "", response->body.length, request->what, err);
+		if (request->secret && request->body != NULL)
+			withhold_values(request->what, err);
 		if (!retry_answer(client, response, &retries, cancel, err))
 			return -1;
 	}

@@ -7,6 +7,7 @@
  *   kube_client_check follow SECONDS      a cache of all ConfigMaps; prints its size and a digest of keys and versions once a second
  *   kube_client_check lease SECONDS       takes part in an election; prints what happens; releases at the end
  *   kube_client_check events              one Event seen three times
+ *   kube_client_check settle FILE         applies every object of a YAML stream; says what an apply after a restart would still change
  */
 #include <stdatomic.h>
 #include <stdio.h>
@@ -20,6 +21,8 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/strings.h"
+#include "base/yaml.h"
+#include "io/file.h"
 #include "io/loop.h"
 #include "io/signals.h"
 #include "kube/apply.h"
@@ -417,6 +420,67 @@ static void run_events(struct check *check)
 	       "three Events are one with count 3", NULL);
 }
 
+/* ---- do applied objects settle? ---- */
+
+static void settle_one(struct check *check, json_t *object)
+{
+	const struct kube_resource *resource = kube_resource_of(object);
+	struct kube_applier *applier = kube_applier_new(NULL);
+	BUFFER_CLEANUP struct buffer differences = { 0 };
+	KUBE_APPLY_RESULT_CLEANUP struct kube_apply_result result = { 0 };
+	KUBE_ENTRY_CLEANUP struct kube_entry *entry = NULL;
+	JSON_CLEANUP json_t *desired = NULL;
+	JSON_CLEANUP json_t *live = NULL;
+	struct error err = { 0 };
+	FREE_CLEANUP char *what = string_printf("%s %s", json_string_or(object, "kind", "?"), json_string_or(object, "metadata.name", "?"));
+	struct kube_apply_request request = { .client = check->client, .resource = resource, .desired = object };
+
+	(void)json_object_del(object, "status");
+	for (size_t i = 0; i < 7; i++)
+		(void)json_object_del(json_object_get(object, "metadata"),
+		                      (const char *const[]){ "uid", "resourceVersion", "generation", "creationTimestamp", "managedFields",
+		                                             "selfLink", "ownerReferences" }[i]);
+	if (resource == NULL || kube_apply_if_different(applier, &request, &result, NULL, &err) != 0) {
+		expect(check, resource == NULL, what, &err);
+		kube_applier_free(applier);
+		return;
+	}
+	if (resource == &kube_resource_secret)
+		kube_secret_digest(result.object);
+	entry = kube_entry_new(result.object, NULL, &err);
+	live = kube_entry_parse(entry);
+	desired = json_deep_copy(object);
+	if (resource == &kube_resource_secret)
+		kube_secret_digest(desired);
+	(void)kube_apply_compare(desired, live, entry->owned, NULL, &differences);
+	expect(check, differences.length == 0, what, NULL);
+	if (differences.length > 0)
+		printf("     %s", differences.data);
+	kube_applier_free(applier);
+}
+
+static void run_settle(struct check *check, const char *path)
+{
+	BUFFER_CLEANUP struct buffer bytes = { 0 };
+	struct error err = { 0 };
+	JSON_CLEANUP json_t *documents = NULL;
+	json_t *document, *item;
+	size_t index, inner;
+
+	make_namespace(check);
+	if (file_read(path, KUBE_MAXIMUM_BODY, &bytes, &err) == 0)
+		documents = yaml_parse_all(bytes.data, bytes.length, &err);
+	expect(check, documents != NULL, path, &err);
+	json_array_foreach(documents, index, document) {
+		if (json_object_get(document, "items") == NULL) {
+			settle_one(check, document);
+			continue;
+		}
+		json_array_foreach(json_object_get(document, "items"), inner, item)
+			settle_one(check, item);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	struct check check = { 0 };
@@ -427,7 +491,7 @@ int main(int argc, char **argv)
 
 	signals_block();
 	log_set_level(LOG_LEVEL_DEBUG);
-	if (argc > 2 && string_to_integer(argv[2], 0, 100000, "number", &number, &err) != 0) {
+	if (argc > 2 && !string_equal(what, "settle") && string_to_integer(argv[2], 0, 100000, "number", &number, &err) != 0) {
 		(void)fprintf(stderr, "%s\n", err.message);
 		return 2;
 	}
@@ -447,6 +511,8 @@ int main(int argc, char **argv)
 		run_follow(&check, (unsigned)number);
 	else if (string_equal(what, "lease"))
 		run_lease(&check, (unsigned)number);
+	else if (string_equal(what, "settle") && argc > 2)
+		run_settle(&check, argv[2]);
 	else if (string_equal(what, "events"))
 		run_events(&check);
 	kube_client_unref(check.client);

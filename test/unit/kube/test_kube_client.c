@@ -95,6 +95,9 @@ static void *run_call(void *argument)
 	case CALL_CREATE:
 		call->result = kube_client_create(client, maps, object, NULL, call->cancel, &call->err);
 		break;
+	case CALL_CREATE_SECRET:
+		call->result = kube_client_create(client, &kube_resource_secret, object, NULL, call->cancel, &call->err);
+		break;
 	case CALL_REPLACE:
 		call->result = kube_client_replace(client, maps, object, &(struct kube_write_options){ .subresource = "status" },
 		                                   call->cancel, &call->err);
@@ -183,7 +186,7 @@ static void test_requests(void **state)
 	static const char path[] = "/api/v1/namespaces/n/configmaps/x";
 
 	check(CALL_GET, "GET", path, NULL, "");
-	check(CALL_CREATE, "POST", "/api/v1/namespaces/n/configmaps?fieldManager=kamaji", "application/json", object);
+	check(CALL_CREATE, CALL_CREATE_SECRET, "POST", "/api/v1/namespaces/n/configmaps?fieldManager=kamaji", "application/json", object);
 	check(CALL_REPLACE, "PUT", "/api/v1/namespaces/n/configmaps/x/status?fieldManager=kamaji", "application/json", object);
 	check(CALL_APPLY, "PATCH", "/api/v1/namespaces/n/configmaps/x?fieldManager=kamaji&force=true&dryRun=All",
 	      "application/apply-patch+yaml", object);
@@ -270,6 +273,20 @@ static void test_cut_bodies(void **state)
 		assert_null(strstr(call->err.message, "aHV"));
 		end(call);
 	}
+}
+
+/* A server may quote what it could not read. */
+static void test_refused_secret_is_not_quoted(void **state)
+{
+	struct call *call = begin(CALL_CREATE_SECRET, 0);
+
+	api_call_answer(api_script_next(script), 500, NULL,
+	                "{\"kind\":\"Status\",\"reason\":\"InternalError\",\"message\":\"got hunter2\"}");
+	join(call);
+	assert_int_equal(call->err.class, ERROR_TRANSIENT);
+	assert_null(strstr(call->err.message, "hunter2"));
+	assert_string_equal(call->err.reason, "InternalError");
+	end(call);
 }
 
 static void test_throttled(void **state)
@@ -427,12 +444,19 @@ static void test_metrics(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_requests),        cmocka_unit_test(test_delete),
-		cmocka_unit_test(test_list_pages),      cmocka_unit_test(test_errors),
-		cmocka_unit_test(test_cut_bodies),      cmocka_unit_test(test_throttled),
-		cmocka_unit_test(test_lost_connection), cmocka_unit_test(test_deadline_and_cancel),
-		cmocka_unit_test(test_in_flight),       cmocka_unit_test(test_probes),
-		cmocka_unit_test(test_empty_names),     cmocka_unit_test(test_token),
+		cmocka_unit_test(test_requests),
+		cmocka_unit_test(test_delete),
+		cmocka_unit_test(test_list_pages),
+		cmocka_unit_test(test_errors),
+		cmocka_unit_test(test_cut_bodies),
+		cmocka_unit_test(test_refused_secret_is_not_quoted),
+		cmocka_unit_test(test_throttled),
+		cmocka_unit_test(test_lost_connection),
+		cmocka_unit_test(test_deadline_and_cancel),
+		cmocka_unit_test(test_in_flight),
+		cmocka_unit_test(test_probes),
+		cmocka_unit_test(test_empty_names),
+		cmocka_unit_test(test_token),
 		cmocka_unit_test(test_metrics),
 	};
 
