@@ -146,7 +146,10 @@ void pass_complete(struct pass *pass);
 /* The pass ended early with `err`: the Ready condition names the step, the reason and the message. */
 void pass_fail(struct pass *pass, const struct error *err);
 
-/* The status after a change of the live Service or Deployment alone: endpoint, Service status, Deployment status, phase, condition. */
+/*
+ * The status after a change of the live Service or Deployment alone: endpoint, Service status, Deployment status, phase, condition. When
+ * controlPlaneEndpoint comes out different from the stored one, certificates and flags have to follow: run a whole pass.
+ */
 int pass_refresh(struct pass *pass, struct error *err);
 
 /* Earliest moment (seconds since the epoch) at which a certificate of this tenant must be renewed, 0 when none is known: after STAGE_CREDENTIALS
