@@ -7,6 +7,7 @@
 
 #include "cmd/commands.h"
 #include "cmd/local_components.h"
+#include "local/api_ready.h"
 #include "local/node_init.h"
 
 struct local_command {
@@ -24,6 +25,22 @@ static int cmd_local_node_init(int argc, char **argv)
 	return node_init_run(argv[1], &err) < 0 ? local_fail("node-init", &err) : EXIT_CODE_OK;
 }
 
+/* Asked many times a second while an API server starts: says nothing, the exit code is the answer. */
+static int cmd_local_ready(int argc, char **argv)
+{
+	const char *kubeconfig = NULL;
+	const struct option_definition definitions[] = {
+		{ .name = "kubeconfig", .type = OPTION_STRING, .target = &kubeconfig, .help = "of the server that is asked" },
+		{ 0 },
+	};
+	struct error err;
+	int code;
+	if (!local_parse(definitions, argc, argv, NULL, "Usage: kamaji local ready --kubeconfig FILE",
+	                 "Exit code 0 when the API server is ready; the readiness probe of a node's init.\n", &code))
+		return code;
+	return api_ready_ask(kubeconfig, &err) < 0 ? EXIT_CODE_FAILURE : EXIT_CODE_OK;
+}
+
 static const struct local_command commands[] = {
 	{ "up", "start the environment, or repair it; does nothing that is done already", cmd_local_up },
 	{ "status", "show nodes, processes, tenants, images and memory", cmd_local_status },
@@ -33,6 +50,7 @@ static const struct local_command commands[] = {
 	{ "components", "fetch and list the upstream programs", cmd_local_components },
 	{ "node-init", NULL, cmd_local_node_init },
 	{ "balancer", NULL, cmd_local_balancer },
+	{ "ready", NULL, cmd_local_ready },
 };
 
 static void print_usage(FILE *out)

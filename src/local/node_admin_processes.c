@@ -150,10 +150,8 @@ static void add_api_server(struct builder *builder)
 	arg(api, "--profiling=false");
 	add_audit(builder, api);
 	json_object_set_new(api, "ready",
-	                    json_build("{s:s, s:[s, s, s, s, s]}", "kind", "exec", "argv", builder->options->programs.kubectl,
-	                               "--kubeconfig", "", "get", "--raw=/readyz"));
-	json_t *probe = json_at(api, "ready.argv");
-	json_array_set_new(probe, 2, json_string_printf("%s/admin.kubeconfig", pki));
+	                    json_build("{s:s, s:[s, s, s, o]}", "kind", "exec", "argv", builder->options->programs.kamaji, "local", "ready",
+	                               json_string_printf("--kubeconfig=%s/admin.kubeconfig", pki)));
 }
 
 static void add_controllers(struct builder *builder)

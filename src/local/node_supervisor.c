@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "local/node_supervisor.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -234,6 +235,28 @@ static bool stage_is_over(const struct supervisor *supervisor, bool stores)
 	return true;
 }
 
+static bool is_store(const struct supervisor *supervisor, pid_t pid)
+{
+	for (size_t i = 0; i < supervisor->count; i++)
+		if (supervisor->processes[i].pid == pid && supervisor->processes[i].process->stop_last)
+			return true;
+	return false;
+}
+
+/* Everything of this PID namespace but the stores: pods outlive kubelet and containerd, and their clients would hold the stores up. */
+static void end_others(const struct supervisor *supervisor)
+{
+	DIR *proc = opendir("/proc");
+	for (struct dirent *entry; proc && (entry = readdir(proc));) {
+		struct error err;
+		int64_t pid;
+		if (string_to_integer(entry->d_name, 2, INT32_MAX, "process", &pid, &err) == 0 && !is_store(supervisor, (pid_t)pid))
+			kill((pid_t)pid, SIGKILL);
+	}
+	if (proc)
+		closedir(proc);
+}
+
 static void begin_stop(struct supervisor *supervisor, uint64_t now)
 {
 	if (supervisor->stop != STOP_NONE)
@@ -259,6 +282,7 @@ static void advance_stop(struct supervisor *supervisor, uint64_t now)
 		supervisor->stop = STOP_DONE;
 		return;
 	}
+	end_others(supervisor);
 	supervisor->stop = STOP_STORES;
 	supervisor->stop_deadline_ms = now + NODE_STORE_GRACE_MS;
 	signal_stage(supervisor, true, SIGTERM);

@@ -21,7 +21,7 @@
 
 enum {
 	NODE_LOG_LIMIT = 8 * 1024 * 1024, /* bytes of a log file before it is rotated */
-	NODE_PROBE_INTERVAL_MS = 50,      /* between readiness probes while starting */
+	NODE_PROBE_INTERVAL_MS = 100,     /* between readiness probes while starting */
 	NODE_STOP_GRACE_MS = 2000,        /* from SIGTERM to SIGKILL for everything that is no store */
 	NODE_STORE_GRACE_MS = 5000        /* the same for stores */
 };

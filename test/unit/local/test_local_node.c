@@ -160,7 +160,7 @@ static void test_config_round_trip(void **state)
 	assert_int_equal(config.processes[api].after_count, 1);
 	assert_int_equal(config.processes[api].after[0], etcd);
 	assert_int_equal(config.processes[api].probe, NODE_PROBE_EXEC);
-	assert_string_equal(config.processes[api].probe_argv[2], "/state/demo/pki/admin.kubeconfig");
+	assert_string_equal(config.processes[api].probe_argv[3], "--kubeconfig=/state/demo/pki/admin.kubeconfig");
 	assert_int_equal(config.processes[kubelet].after_count, 2);
 	assert_true(has_argument(&config.processes[api], "--service-cluster-ip-range=10.205.16.0/20"));
 	assert_false(has_argument(&config.processes[api], "--audit-log-path=/state/demo/nodes/admin/log/audit.log"));
