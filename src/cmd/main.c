@@ -14,6 +14,7 @@ struct command {
 
 static const struct command commands[] = {
 	{ "manager", "run the operator in an admin cluster", cmd_manager },
+	{ "datastore", "serve the etcd v3 API from a folder", cmd_datastore },
 #ifdef KAMAJI_WITH_LOCAL
 	{ "local", "an admin cluster on this machine: up, status, down, kubeconfig, doctor", cmd_local },
 #endif
