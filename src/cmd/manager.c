@@ -13,6 +13,7 @@
 #include "io/thread.h"
 #include "pki/key.h"
 
+#define HALF_CERTIFICATE_MS (INT64_C(4380) * 3600 * 1000) /* of a year: a new certificate must not be due at once */
 enum { DAY_MS = 24 * 3600 * 1000, CONCURRENCY_MAXIMUM = 64 };
 
 /* Flags that are taken for compatibility and change nothing. */
@@ -72,7 +73,8 @@ static int parse(struct command_line *line, int argc, char **argv, bool *help, b
 		WORKERS("max-concurrent-cluster-reconciles", manager->cluster_workers, "tenant clusters written to at once"),
 		DURATION("controller-reconcile-timeout", manager->reconcile_timeout_ms, 1000, "limit of one reconcile"),
 		DURATION("cache-resync-period", manager->resync_ms, 60 * 1000, "every object is looked at once in this time, from caches"),
-		DURATION("certificate-expiration-deadline", manager->certificate_deadline_ms, DAY_MS, "certificates are renewed this long before their end"),
+		{ .name = "certificate-expiration-deadline", .type = OPTION_DURATION, .target = &manager->certificate_deadline_ms, .minimum = DAY_MS,
+		  .maximum = HALF_CERTIFICATE_MS, .help = "certificates are renewed this long before their end" },
 		CHOICE("key-algorithm", manager->key_algorithm, "ECDSA-P256|RSA-2048", "of new certificate keys; existing keys stay"),
 		CHOICE("template-profile", manager->template_profile, "native|upstream", "pod template of new tenants"),
 		TEXT("kine-image", manager->kine_image, "image of the kine container for SQL and NATS DataStores"),

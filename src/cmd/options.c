@@ -95,10 +95,12 @@ static int set_number(const struct option_definition *definition, const char *va
 	uint64_t milliseconds = nanoseconds / 1000000;
 
 	if (milliseconds < (uint64_t)minimum || milliseconds > (uint64_t)maximum) {
-		char least[32];
+		char bound[32];
+		bool small = milliseconds < (uint64_t)minimum;
 
-		duration_to_string((uint64_t)minimum / 1000, least, sizeof(least));
-		return error_set(err, ERROR_INVALID, "--%s: %s is outside the allowed range (at least %s)", definition->name, value, least);
+		duration_to_string((uint64_t)(small ? minimum : maximum) / 1000, bound, sizeof(bound));
+		return error_set(err, ERROR_INVALID, "--%s: %s is outside the allowed range (at %s %s)", definition->name, value,
+		                 small ? "least" : "most", bound);
 	}
 	*(uint64_t *)definition->target = milliseconds;
 	return 0;

@@ -160,7 +160,8 @@ static int write_status(struct look *look, const struct cluster_result *result, 
 		enable(status, "addons.coreDNS", result->core_dns_enabled, now);
 	if (result->kube_proxy_enabled || json_at(status, "addons.kubeProxy"))
 		enable(status, "addons.kubeProxy", result->kube_proxy_enabled, now);
-	if (object_patch_status(context->client, &kube_resource_tenant_control_plane, object, status, &stored, cancel, err) < 0)
+	if (object_patch_status(context->client, &kube_resource_tenant_control_plane, object, json_at(object, "status"), status, &stored,
+	                        cancel, err) < 0)
 		return -1;
 	if (stored)
 		(void)kube_cache_observe(context->tenants, before, stored);

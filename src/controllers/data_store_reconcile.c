@@ -155,7 +155,8 @@ static int write_status(struct look *look, const struct string_list *users, stru
 	                                                json_integer_or(look->object, "metadata.generation", 0), clock_wall_seconds());
 	json_t *stored = NULL;
 
-	if (object_patch_status(look->controller->context->client, &kube_resource_data_store, look->object, status, &stored, cancel, err) < 0)
+	if (object_patch_status(look->controller->context->client, &kube_resource_data_store, look->object,
+	                        json_at(look->object, "status"), status, &stored, cancel, err) < 0)
 		return -1;
 	if (!stored)
 		return 0;

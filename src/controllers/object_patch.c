@@ -106,11 +106,11 @@ int object_patch_clear_finalizers(struct kube_client *client, const struct kube_
 	                      err);
 }
 
-int object_patch_status(struct kube_client *client, const struct kube_resource *resource, const json_t *live, const json_t *status,
-                        json_t **result, struct cancel *cancel, struct error *err)
+int object_patch_status(struct kube_client *client, const struct kube_resource *resource, const json_t *live, const json_t *base,
+                        const json_t *status, json_t **result, struct cancel *cancel, struct error *err)
 {
 	const struct kube_write_options options = { .subresource = "status" };
-	json_t *difference = object_patch_difference(json_at(live, "status"), status);
+	json_t *difference = object_patch_difference(base, status);
 
 	if (result)
 		*result = NULL;

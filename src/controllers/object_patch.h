@@ -31,8 +31,9 @@ int object_patch_clear_finalizers(struct kube_client *client, const struct kube_
 bool object_has_finalizer(const json_t *object, const char *finalizer);
 
 /*
- * Writes status when it differs from live.status: a merge patch of what differs, refused by the server when the object was deleted and
- * made again (uid). *result (may be NULL) gets the stored object, or NULL when nothing was written. New reference.
+ * Writes status when it differs from `base`, the status that it was made from (NULL: none): a merge patch of what differs, so that members
+ * which another controller wrote in the meantime stay. `live` names the object; the server refuses when it was deleted and made again (uid).
+ * *result (may be NULL) gets the stored object, or NULL when nothing was written. New reference.
  */
-int object_patch_status(struct kube_client *client, const struct kube_resource *resource, const json_t *live, const json_t *status,
-                        json_t **result, struct cancel *cancel, struct error *err);
+int object_patch_status(struct kube_client *client, const struct kube_resource *resource, const json_t *live, const json_t *base,
+                        const json_t *status, json_t **result, struct cancel *cancel, struct error *err);

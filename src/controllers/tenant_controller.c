@@ -8,6 +8,7 @@
 #include "base/strings.h"
 #include "controllers/tenant_internal.h"
 #include "io/thread.h"
+#include "kube/apply.h"
 #include "kube/cache.h"
 #include "pki/issuer.h"
 
@@ -40,6 +41,10 @@ static void on_tenant(const struct kube_notice *notice, void *argument)
 /* An object of a tenant: the labels say whose. */
 static void on_owned(const struct kube_notice *notice, void *argument)
 {
+	struct tenant_controller *controller = argument;
+
+	if (notice->change == KUBE_DELETED)
+		kube_applier_forget(controller->context->applier, notice->before->uid);
 	if (notice->own_write)
 		return;
 	JSON_CLEANUP json_t *object = kube_entry_parse(notice->after ? notice->after : notice->before);

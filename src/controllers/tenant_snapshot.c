@@ -141,6 +141,7 @@ int tenant_snapshot_open(struct tenant_snapshot *snapshot, struct manager_contex
 	snapshot->input.now = clock_wall_seconds();
 	if (tenant_parse(snapshot->arena, snapshot->object, context->options->data_store, &snapshot->tenant, err) < 0)
 		return -1;
+	snapshot->status = json_at(snapshot->object, "status");
 	read_caches(snapshot);
 	compute_digests(snapshot);
 	return 0;

@@ -21,7 +21,8 @@ struct tenant_snapshot {
 	struct manager_context *context;
 	struct arena *arena;
 	const char *key;
-	json_t *object;                      /* the tenant as stored */
+	json_t *object;                      /* the tenant as stored; follows what this pass writes */
+	const json_t *status;                /* what the status under construction was made from; NULL: none */
 	struct tenant_control_plane tenant;
 	struct step_input input;             /* complete after tenant_snapshot_load() */
 	struct data_store store;

@@ -81,17 +81,17 @@ static void tell_phase(struct tenant_controller *controller, struct tenant_snaps
 int tenant_write_status(struct tenant_controller *controller, struct tenant_snapshot *snapshot, json_t *status, bool *wrote,
                         struct cancel *cancel, struct error *err)
 {
-	const json_t *stored_status = json_at(snapshot->object, "status");
 	json_t *stored = NULL;
 
-	if (status_equal(status, stored_status, snapshot->conditions_supported))
+	if (status_equal(status, snapshot->status, snapshot->conditions_supported))
 		return 0;
 	KUBE_ENTRY_CLEANUP struct kube_entry *before = kube_cache_get_key(snapshot->context->tenants, snapshot->key);
 	JSON_CLEANUP json_t *wanted = json_copy(status);
 
 	if (!snapshot->conditions_supported)
 		(void)json_object_del(wanted, "conditions");
-	if (object_patch_status(snapshot->context->client, &kube_resource_tenant_control_plane, snapshot->object, wanted, &stored, cancel, err) < 0)
+	if (object_patch_status(snapshot->context->client, &kube_resource_tenant_control_plane, snapshot->object, snapshot->status, wanted,
+	                        &stored, cancel, err) < 0)
 		return -1;
 	if (!stored)
 		return 0;
@@ -104,6 +104,7 @@ int tenant_write_status(struct tenant_controller *controller, struct tenant_snap
 	}
 	tell_phase(controller, snapshot, json_string_or(stored, "status.kubernetesResources.version.status", ""));
 	snapshot->object = stored;
+	snapshot->status = json_at(stored, "status");
 	return 0;
 }
 
