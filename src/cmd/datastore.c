@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/version.h"
 #include "cmd/commands.h"
+#include "cmd/datastore_import.h"
 #include "cmd/datastore_tls.h"
 #include "cmd/options.h"
 #include "etcd/etcd_server.h"
@@ -30,7 +31,7 @@ enum {
 
 struct settings {
 	const char *data_dir, *name, *listen_client_urls, *advertise_client_urls, *listen_metrics_urls;
-	const char *compaction_mode, *compaction_retention, *log_level, *log_format, *unused;
+	const char *compaction_mode, *compaction_retention, *log_level, *log_format, *auth_token, *unused;
 	struct datastore_tls_files tls;
 	int64_t quota, request_bytes, operations, cache_bytes, unused_number;
 	uint64_t progress_ms;
@@ -49,6 +50,7 @@ static void set_defaults(struct settings *settings)
 		.compaction_retention = "0",
 		.log_level = "info",
 		.log_format = "json",
+		.auth_token = "simple",
 		.unused = "",
 		.tls = { .certificate = "", .key = "", .authority = "" },
 		.quota = DEFAULT_QUOTA,
@@ -95,13 +97,14 @@ static int parse(struct settings *settings, int argc, char **argv, bool *help, s
 		  .minimum = PROGRESS_MINIMUM_MS,
 		  .maximum = INT64_MAX,
 		  .help = "progress is told to quiet watches that asked for it" },
+		TEXT("auth-token", settings->auth_token, "how logins are remembered: simple"),
 		TEXT("log-level", settings->log_level, "debug, info, warn or error"),
 		{ .name = "log-format", .type = OPTION_CHOICE, .target = &settings->log_format, .choices = "json|console", .help = "of the log on stderr" },
 		UNUSED("listen-peer-urls"), UNUSED("initial-advertise-peer-urls"), UNUSED("initial-cluster"), UNUSED("initial-cluster-token"),
 		UNUSED("initial-cluster-state"), UNUSED("peer-cert-file"), UNUSED("peer-key-file"), UNUSED("peer-trusted-ca-file"),
 		UNUSED_SWITCH("peer-client-cert-auth"), UNUSED("snapshot-count"), UNUSED("heartbeat-interval"), UNUSED("election-timeout"),
 		UNUSED("max-snapshots"), UNUSED("max-wals"), UNUSED("wal-dir"), UNUSED("logger"), UNUSED("log-outputs"), UNUSED("metrics"),
-		UNUSED_SWITCH("pre-vote"), UNUSED_SWITCH("strict-reconfig-check"), UNUSED("auth-token"), UNUSED("bcrypt-cost"),
+		UNUSED_SWITCH("pre-vote"), UNUSED_SWITCH("strict-reconfig-check"), UNUSED("bcrypt-cost"),
 		UNUSED_SWITCH("enable-pprof"), UNUSED("feature-gates"), UNUSED("backend-batch-interval"), UNUSED("backend-batch-limit"),
 		{ 0 },
 	};
@@ -116,7 +119,7 @@ static int parse(struct settings *settings, int argc, char **argv, bool *help, s
 static void print_help(void)
 {
 	(void)printf("Usage: kamaji datastore [options]\n\n"
-	             "Serves the etcd v3 API from one folder.\n\n"
+	             "Serves the etcd v3 API from one folder. `kamaji datastore import --help`: how to make one from an etcd snapshot.\n\n"
 	             "Examples:\n"
 	             "  kamaji datastore --data-dir /var/lib/store --listen-client-urls http://127.0.0.1:2379\n"
 	             "  kamaji datastore --data-dir /var/lib/store --listen-client-urls https://0.0.0.0:2379 \\\n"
@@ -325,6 +328,8 @@ int cmd_datastore(int argc, char **argv)
 	bool help = false;
 	int code = EXIT_CODE_OK;
 
+	if (argc > 1 && strcmp(argv[1], "import") == 0)
+		return cmd_datastore_import(argc - 1, argv + 1);
 	for (int i = 1; i < argc; i++)
 		help |= strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0;
 	if (help)
@@ -332,6 +337,8 @@ int cmd_datastore(int argc, char **argv)
 	set_defaults(&settings);
 	if (parse(&settings, argc, argv, &help, &err) == 0 && log_level_parse(settings.log_level, &level) < 0)
 		error_set(&err, ERROR_INVALID, "--log-level: \"%s\" is none of debug, info, warn, error", settings.log_level);
+	if (err.class == ERROR_NONE && strcmp(settings.auth_token, "simple") != 0)
+		error_set(&err, ERROR_INVALID, "--auth-token: \"%s\" is not supported, only simple is (leave the option out)", settings.auth_token);
 	if (err.class != ERROR_NONE) {
 		(void)fprintf(stderr, "kamaji datastore: %s\n", err.message);
 		return EXIT_CODE_USAGE;
