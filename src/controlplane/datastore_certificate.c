@@ -9,6 +9,14 @@ static void set_text(struct pass *pass, struct secret_data *data, const char *ke
 	secret_data_set(pass, data, key, text, strlen(text));
 }
 
+/* A CA that is none, or not its key's, is the data store's fault: say whose. */
+static int fail_issue(struct pass *pass, const struct step_data_store *store, struct error *err)
+{
+	if (err->class == ERROR_INVALID || err->class == ERROR_CORRUPT)
+		pass->blocked.reason = "DataStoreInvalid";
+	return error_wrap(err, "spec.tlsConfig.certificateAuthority of DataStore %s", store->store->name);
+}
+
 /* Upstream keeps the etcd certificate while the checksum, with the store's CA put in first, still fits. */
 static int plan_etcd(struct pass *pass, const json_t *live, struct secret_data *data, bool rotate, bool *changed, struct error *err)
 {
@@ -41,7 +49,7 @@ static int plan_etcd(struct pass *pass, const json_t *live, struct secret_data *
 	*changed = true;
 	if (credential_issue(pass, pem_text_string(store->ca_certificate), pem_text_string(store->ca_private_key), &request, data,
 	                     KEY_SERVER_CERTIFICATE, KEY_SERVER_PRIVATE_KEY, err) != 0)
-		return error_wrap(err, "certificate for DataStore %s", store->store->name);
+		return fail_issue(pass, store, err);
 	return 0;
 }
 

@@ -220,6 +220,26 @@ static void a_load_balancer_gives_the_address(void **state)
 	json_decref(service);
 }
 
+static void a_wrong_authority_of_the_store_is_named(void **state)
+{
+	static const char *const wrong[] = { "", "no pem", "-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n" };
+
+	for (size_t i = 0; i < ARRAY_LENGTH(wrong); i++) {
+		struct error err = { 0 };
+
+		fixture_open(&fixture, "");
+		fixture.input.data_store.ca_private_key = wrong[i];
+		assert_int_equal(fixture_run(&fixture, &err), -1);
+		assert_string_equal(fixture.pass->blocked.step, "datastore-certificate");
+		assert_string_equal(fixture.pass->blocked.reason, "DataStoreInvalid");
+		pass_fail(fixture.pass, &err);
+		assert_non_null(
+			strstr(json_string_at(status_condition(fixture.pass->status, CONDITION_READY), "message"), "DataStore default"));
+		fixture_close(&fixture);
+	}
+	fixture_open(&fixture, "");
+}
+
 static void keys_made_elsewhere_are_waited_for(void **state)
 {
 	struct error err = { 0 };
@@ -267,6 +287,7 @@ int main(void)
 		cmocka_unit_test_teardown(a_new_address_reissues_what_names_it, end),
 		cmocka_unit_test_teardown(exposure_waits_say_what_is_missing, end),
 		cmocka_unit_test_teardown(a_load_balancer_gives_the_address, end),
+		cmocka_unit_test_teardown(a_wrong_authority_of_the_store_is_named, end),
 		cmocka_unit_test_teardown(keys_made_elsewhere_are_waited_for, end),
 		cmocka_unit_test_teardown(guards_stop_skips_of_versions_and_moves_of_data, end),
 	};
