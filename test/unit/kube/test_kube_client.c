@@ -51,6 +51,7 @@ enum call_kind {
 	CALL_GET_SECRET,
 	CALL_LIST,
 	CALL_CREATE,
+	CALL_CREATE_SECRET,
 	CALL_REPLACE,
 	CALL_APPLY,
 	CALL_MERGE,
@@ -186,7 +187,7 @@ static void test_requests(void **state)
 	static const char path[] = "/api/v1/namespaces/n/configmaps/x";
 
 	check(CALL_GET, "GET", path, NULL, "");
-	check(CALL_CREATE, CALL_CREATE_SECRET, "POST", "/api/v1/namespaces/n/configmaps?fieldManager=kamaji", "application/json", object);
+	check(CALL_CREATE, "POST", "/api/v1/namespaces/n/configmaps?fieldManager=kamaji", "application/json", object);
 	check(CALL_REPLACE, "PUT", "/api/v1/namespaces/n/configmaps/x/status?fieldManager=kamaji", "application/json", object);
 	check(CALL_APPLY, "PATCH", "/api/v1/namespaces/n/configmaps/x?fieldManager=kamaji&force=true&dryRun=All",
 	      "application/apply-patch+yaml", object);
