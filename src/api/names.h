@@ -104,7 +104,8 @@
 #define SUFFIX_KONNECTIVITY_ROUTE "-konnectivity"
 
 /* Condition types and DataStore condition reasons. */
-#define CONDITION_READY "Ready"
+#define CONDITION_READY "Ready"         /* the tenant is what its spec asks for and serves; else the blocking step */
+#define CONDITION_AVAILABLE "Available" /* at least one control-plane pod serves */
 #define CONDITION_DATA_STORE_VALIDATION "kamaji.clastix.io/DataStoreValidation"
 #define CONDITION_DATA_STORE_DELETION "kamaji.clastix.io/DataStoreAllowedDeletion"
 

@@ -211,12 +211,28 @@ static void set_ready(struct pass *pass, const char *value, const char *reason, 
 	status_set_condition(pass->status, CONDITION_READY, value, reason, message, pass->input->tenant->generation, pass->input->now);
 }
 
+/* Whether anybody answers at all, whatever else is wrong. */
+static void set_available(struct pass *pass)
+{
+	const struct tenant_control_plane *tenant = pass->input->tenant;
+	bool serves = json_integer_or(pass->status, "kubernetesResources.deployment.readyReplicas", 0) > 0;
+	const char *reason = tenant->replicas == 0 ? "Sleeping" : "NoPodReady";
+
+	if (serves)
+		status_set_condition(pass->status, CONDITION_AVAILABLE, "True", "PodsReady", "the control plane answers",
+		                     tenant->generation, pass->input->now);
+	else
+		status_set_condition(pass->status, CONDITION_AVAILABLE, "False", reason, "no control-plane pod is ready",
+		                     tenant->generation, pass->input->now);
+}
+
 /* What the phase says of readiness. */
 static void condition_from_phase(struct pass *pass)
 {
 	const char *phase = json_string_or(pass->status, "kubernetesResources.version.status", PHASE_UNKNOWN);
 	int64_t ready = json_integer_or(pass->status, "kubernetesResources.deployment.readyReplicas", 0);
 
+	set_available(pass);
 	if (strcmp(phase, PHASE_READY) == 0)
 		set_ready(pass, "True", "Ready", "all replicas serve the wanted version");
 	else if (strcmp(phase, PHASE_WRITE_LIMITED) == 0)
@@ -238,6 +254,7 @@ void pass_complete(struct pass *pass)
 void pass_fail(struct pass *pass, const struct error *err)
 {
 	fill_block(pass, "", err);
+	set_available(pass);
 	set_ready(pass, "False", pass->blocked.reason,
 	          string_empty(pass->blocked.step) ? pass->blocked.message
 	                                           : arena_printf(pass->arena, "%s: %s", pass->blocked.step, pass->blocked.message));

@@ -230,6 +230,8 @@ static void phases_follow_the_deployment(void **state)
 		assert_int_equal(pass_refresh(fixture.pass, &err), 0);
 		assert_string_equal(json_string_at(fixture.pass->status, "kubernetesResources.version.status"), cases[i].phase);
 		assert_string_equal(json_string_at(status_condition(fixture.pass->status, CONDITION_READY), "status"), cases[i].condition);
+		assert_string_equal(json_string_at(status_condition(fixture.pass->status, CONDITION_AVAILABLE), "status"),
+		                    cases[i].ready > 0 ? "True" : "False");
 		assert_int_equal(json_integer_or(fixture.pass->status, "kubernetesResources.deployment.readyReplicas", -1), cases[i].ready);
 	}
 	fixture.input.deployment = NULL;
