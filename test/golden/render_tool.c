@@ -4,7 +4,7 @@
  * Service, ConfigMaps, Deployment ...) from standard input, prints the TenantControlPlane with its status and what would be applied, one JSON
  * document a line.
  *
- *   render_tool [--profile native|upstream] [--cluster-ip ADDRESS] [--describe] [--changes] [--key-algorithm NAME] [--gateway]
+ *   render_tool [--profile native|upstream] [--cluster-ip ADDRESS] [--describe] [--changes] [--key-algorithm NAME] [--gateway] [--now RFC3339]
  *   render_tool --parse        prints the input's documents, nothing else
  *   render_tool --validate     prints the problems of the first document, an update of the second one when there are two
  *
@@ -216,6 +216,13 @@ static void print_problems(struct world *world)
 	}
 }
 
+static int64_t fixed_seconds; /* --now */
+
+static int64_t fixed_clock(void)
+{
+	return fixed_seconds * 1000000;
+}
+
 static int read_options(struct world *world, int count, char **arguments)
 {
 	for (int i = 1; i < count; i++) {
@@ -235,6 +242,8 @@ static int read_options(struct world *world, int count, char **arguments)
 			world->cluster_ip = next;
 		else if (strcmp(arguments[i], "--key-algorithm") == 0 && ++i)
 			world->key_algorithm = next;
+		else if (strcmp(arguments[i], "--now") == 0 && clock_parse_rfc3339(next, &fixed_seconds) == 0 && ++i)
+			clock_set_for_test(NULL, fixed_clock);
 		else if (strcmp(arguments[i], "--profile") == 0 && template_profile_parse(next, &world->options.profile) == 0)
 			i++;
 		else
@@ -275,7 +284,7 @@ int main(int count, char **arguments)
 	if (read_options(world, count, arguments) != 0) {
 		fprintf(stderr,
 		        "usage: %s [--profile native|upstream] [--cluster-ip ADDRESS] [--describe] [--changes] [--key-algorithm NAME] "
-		        "[--gateway]\n",
+		        "[--gateway] [--now RFC3339]\n",
 		        arguments[0]);
 		return 2;
 	}
