@@ -41,8 +41,22 @@ def processes() -> list[str]:
         except OSError:
             continue
         if re.match(r"(kube|etcd|containerd|runc|coredns|kamaji|pause|local-path)", program):
-            found.append(" ".join(words).strip()[:160])
+            found.append(f"{environment_of(path)} {' '.join(words).strip()[:160]}")
     return sorted(found)
+
+
+def environment_of(process: pathlib.Path) -> str:
+    """The environment's cgroup, or "-"."""
+    try:
+        found = re.search(r"/(kamaji-[^/\n]+)", process.joinpath("cgroup").read_text())
+    except OSError:
+        return "-"
+    return found.group(1) if found else "-"
+
+
+def environments() -> list[str]:
+    """Names of all that have a cgroup on this machine, whoever runs them."""
+    return sorted({path.name.removeprefix("kamaji-") for pattern in ("*/kamaji-*", "kamaji-*") for path in pathlib.Path("/sys/fs/cgroup").glob(pattern)})
 
 
 def cgroups() -> list[str]:
@@ -66,6 +80,7 @@ def files() -> list[str]:
 def picture() -> dict[str, list[str]]:
     rules = [re.sub(r"\s*counter packets \d+ bytes \d+|\s*# handle \d+", "", line) for line in lines("nft", "list", "ruleset")]
     return {
+        "environments": environments(),
         "processes": processes(),
         "mounts": sorted(line.split()[1] for line in pathlib.Path("/proc/mounts").read_text().splitlines()),
         "cgroups": cgroups(),
@@ -79,15 +94,21 @@ def picture() -> dict[str, list[str]]:
     }
 
 
-def difference(before: dict, after: dict) -> list[str]:
-    """Only what has been added or changed: something that ended meanwhile is not ours to blame."""
+def difference(before: dict, after: dict, mine: tuple[str, ...] = (), root: str = "") -> list[str]:
+    """
+    Only what has been added or changed: something that ended meanwhile is not ours to blame. `mine` names the environments that were
+    used, `root` is their folder: processes are told by cgroup and folder. Where somebody else's environment runs beside the tests, only
+    what carries a name of ours is looked at; alone on the machine, everything.
+    """
+    shared = {name for name in set(before["environments"]) | set(after["environments"]) if name not in mine}
+    ours = re.compile("|".join([rf"\b(?:kamaji|kj|kamaji-local)-{re.escape(name)}\b" for name in mine] + ([re.escape(root)] if root else [])) or r"(?!)")
     found = []
     for kind, now in after.items():
         then = list(before.get(kind, []))
         for item in now:
             if item in then:
                 then.remove(item)
-            else:
+            elif ours.search(item) or not mine or (kind not in ("environments", "processes") and not shared):
                 found.append(f"{kind}: {item}")
     return found
 

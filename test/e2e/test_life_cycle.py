@@ -20,16 +20,16 @@ def root(tmp_path_factory):
 
 
 @pytest.fixture
-def nothing_left():
+def nothing_left(root):
     before = leftovers.picture()
     yield
     # Sockets in TIME_WAIT do not show here; cgroups of ended processes may take a moment.
     for _ in range(20):
-        left = leftovers.difference(before, leftovers.picture())
+        left = leftovers.difference(before, leftovers.picture(), ("half", "never", "one", "two"), str(root))
         if not left:
             return
         time.sleep(0.5)
-    assert left == []
+    raise AssertionError("left behind:\n" + "\n".join(left))
 
 
 def kill_half_way(cluster: LocalCluster, after: float) -> None:
