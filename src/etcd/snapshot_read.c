@@ -245,6 +245,8 @@ static int check_digest(const unsigned char *bytes, uint64_t *length, bool *chec
 	unsigned char digest[DIGEST_MAXIMUM_SIZE];
 
 	*checked = *length % SECTOR_BYTES == SHA256_BYTES;
+	if (!*checked && *length % SECTOR_BYTES != 0)
+		return error_set(err, ERROR_CORRUPT, "its %" PRIu64 " bytes are neither whole pages nor pages and a SHA-256: it was cut off", *length);
 	if (!*checked)
 		return 0;
 	*length -= SHA256_BYTES;

@@ -113,7 +113,8 @@ void segment_list_trim(struct segment_list *list, const char *directory, uint64_
 		done++;
 	}
 	list->count -= done;
-	memmove(list->first, list->first + done, list->count * sizeof(*list->first));
+	if (list->count > 0)
+		memmove(list->first, list->first + done, list->count * sizeof(*list->first));
 }
 
 static int sync_directory(const char *directory, struct error *err)
