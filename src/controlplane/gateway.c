@@ -81,12 +81,13 @@ int gateway_observe(struct pass *pass, struct error *err)
 
 	if (!tenant->gateway || !pass->input->options->gateway_served)
 		return 0;
-	if (count != 1)
+	if (count == 0)
 		return pass_block(
-			pass, err, ERROR_PENDING, count == 0 ? "RoutePending" : "RouteAmbiguous",
-			count == 0 ? "no Gateway has taken the TLSRoute yet: is a Gateway controller running, and do parentRefs name its "
-		                     "Gateway?"
-				   : "more than one Gateway has taken the TLSRoute: name one in spec.controlPlane.gateway.parentRefs");
+			pass, err, ERROR_PENDING, "RoutePending",
+			"no Gateway has taken the TLSRoute yet: does a Gateway controller run, and do parentRefs name its Gateway?");
+	if (count > 1)
+		return pass_block(pass, err, ERROR_PENDING, "RouteAmbiguous",
+		                  "more than one Gateway has taken the TLSRoute: name one in spec.controlPlane.gateway.parentRefs");
 	status_replace(pass->status, "kubernetesResources.gateway",
 	               json_build("{s:O,s:{s:s}}", "parents", json_at(live, "status.parents"), "routeRef", "name", tenant->name), false,
 	               pass->input->now);

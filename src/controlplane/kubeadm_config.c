@@ -165,17 +165,36 @@ int kubeadm_config_plan(struct pass *pass, struct error *err)
  */
 void kubeadm_config_checksum(const char *address, uint16_t port, char hex[DIGEST_HEX_SIZE])
 {
-	static const char before[] =
-		"BootstrapTokens:\n- groups:\n  - system:bootstrappers:kubeadm:default-node-token\n  token: abcdef.0123456789abcdef\n  "
-	        "ttl: 24h0m0s\n"
-		"  usages:\n  - signing\n  - authentication\nCertificateKey: \"\"\nDryRun: false\nLocalAPIEndpoint:\n  AdvertiseAddress: ";
-	static const char after[] =
-		"NodeRegistration:\n  CRISocket: unix:///var/run/containerd/containerd.sock\n  IgnorePreflightErrors: null\n  "
-	        "ImagePullSerial: true\n"
-		"  KubeletExtraArgs: null\n  Name: node\n  Taints: null\n  imagePullPolicy: IfNotPresent\nPatches: null\nSkipPhases: "
-	        "null\nTimeouts:\n"
-		"  ControlPlaneComponentHealthCheck: 4m0s\n  Discovery: 5m0s\n  EtcdAPICall: 2m0s\n  KubeletHealthCheck: 4m0s\n"
-		"  KubernetesAPICall: 1m0s\n  TLSBootstrap: 5m0s\n  UpgradeManifests: 5m0s\n";
+	static const char before[] = "BootstrapTokens:\n"
+				     "- groups:\n"
+				     "  - system:bootstrappers:kubeadm:default-node-token\n"
+				     "  token: abcdef.0123456789abcdef\n"
+				     "  ttl: 24h0m0s\n"
+				     "  usages:\n"
+				     "  - signing\n"
+				     "  - authentication\n"
+				     "CertificateKey: \"\"\n"
+				     "DryRun: false\n"
+				     "LocalAPIEndpoint:\n"
+				     "  AdvertiseAddress: ";
+	static const char after[] = "NodeRegistration:\n"
+				    "  CRISocket: unix:///var/run/containerd/containerd.sock\n"
+				    "  IgnorePreflightErrors: null\n"
+				    "  ImagePullSerial: true\n"
+				    "  KubeletExtraArgs: null\n"
+				    "  Name: node\n"
+				    "  Taints: null\n"
+				    "  imagePullPolicy: IfNotPresent\n"
+				    "Patches: null\n"
+				    "SkipPhases: null\n"
+				    "Timeouts:\n"
+				    "  ControlPlaneComponentHealthCheck: 4m0s\n"
+				    "  Discovery: 5m0s\n"
+				    "  EtcdAPICall: 2m0s\n"
+				    "  KubeletHealthCheck: 4m0s\n"
+				    "  KubernetesAPICall: 1m0s\n"
+				    "  TLSBootstrap: 5m0s\n"
+				    "  UpgradeManifests: 5m0s\n";
 	static const char kubeconfig[] = "{\"preferences\":{},\"clusters\":null,\"users\":null,\"contexts\":null,\"current-context\":\"\"}";
 	static const char parameters[] =
 		"{\"TenantControlPlaneName\":\"\",\"TenantControlPlaneNamespace\":\"\",\"TenantControlPlaneEndpoint\":\"\","

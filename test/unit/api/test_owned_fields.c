@@ -85,7 +85,7 @@ static const char live_text[] = "metadata:\n"
 				"    fieldsV1:\n"
 				"      'f:metadata': {'f:labels': {'f:x': {}}, 'f:finalizers': {'v:\"f\"': {}}}\n"
 				"      'f:spec': {'f:containers': {'k:{\"name\":\"side\"}': {'.': {}, 'f:image': {}, 'f:name': {}}}, "
-                                "'f:ports': {'k:{\"port\":1,\"protocol\":\"TCP\"}': {'f:port': {}}}}\n"
+				"'f:ports': {'k:{\"port\":1,\"protocol\":\"TCP\"}': {'f:port': {}}}}\n"
 				"  - manager: other\n"
 				"    operation: Apply\n"
 				"    fieldsV1: {'f:metadata': {'f:labels': {'f:foreign': {}}}}\n"
@@ -127,7 +127,7 @@ static void strange_field_sets_do_no_harm(void **state)
 	json_t *live JSON_CLEANUP = read_yaml(
 		"{metadata: {managedFields: [1, {manager: kamaji, operation: Apply}, {manager: kamaji, operation: Apply, fieldsV1: [x]},"
 		" {manager: kamaji, operation: Apply, fieldsV1: {'f:spec': {'q:': {}, 'i:0': {}, 'f:a': {'f:b': {}}, 'f:list': {'k:{': "
-	        "{}}}}}]},"
+		"{}}}}}]},"
 		" spec: {a: 1, list: [1]}}");
 
 	assert_true(owned_fields_stale(wanted, live, "kamaji"));
