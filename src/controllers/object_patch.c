@@ -1,34 +1,60 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controllers/object_patch.h"
 
+#include <string.h>
+
+#include "base/buffer.h"
 #include "base/strings.h"
 #include "kube/client.h"
 
-json_t *object_patch_difference(const json_t *stored, const json_t *wanted)
+/* A member name as a token of a JSON pointer (RFC 6901). free(). */
+static char *pointer_of(const char *path, const char *name)
 {
-	json_t *patch = json_object(), *value;
+	struct buffer text = { 0 };
+
+	buffer_append_string(&text, path);
+	buffer_append_char(&text, '/');
+	for (; *name != '\0'; name++) {
+		if (*name == '~')
+			buffer_append_string(&text, "~0");
+		else if (*name == '/')
+			buffer_append_string(&text, "~1");
+		else
+			buffer_append_char(&text, *name);
+	}
+	return buffer_take(&text);
+}
+
+void object_patch_difference(const json_t *stored, const json_t *wanted, const char *path, json_t *operations)
+{
 	const char *key;
+	json_t *value;
 
 	json_object_foreach ((json_t *)(uintptr_t)wanted, key, value) {
 		const json_t *old = json_object_get(stored, key);
-		json_t *change = NULL;
+		FREE_CLEANUP char *pointer = pointer_of(path, key);
 
-		if (json_is_object(value) && json_is_object(old)) {
-			change = object_patch_difference(old, value);
-		} else if (!old || !json_equal(old, value)) {
-			change = json_deep_copy(value);
-		}
-		if (change)
-			(void)json_object_set_new(patch, key, change);
+		if (json_is_object(value) && json_is_object(old))
+			object_patch_difference(old, value, pointer, operations);
+		else if (!old || !json_equal(old, value))
+			(void)json_array_append_new(operations, json_build("{s:s, s:s, s:O}", "op", "add", "path", pointer, "value", value));
 	}
 	json_object_foreach ((json_t *)(uintptr_t)stored, key, value) {
+		FREE_CLEANUP char *pointer = pointer_of(path, key);
+
 		if (!json_object_get(wanted, key))
-			(void)json_object_set_new(patch, key, json_null());
+			(void)json_array_append_new(operations, json_build("{s:s, s:s}", "op", "remove", "path", pointer));
 	}
-	if (json_object_size(patch) > 0)
-		return patch;
-	json_decref(patch);
-	return NULL;
+}
+
+/*
+ * A patch whose test or path does not hold is answered with 422: the object is not what it was. A value that the schema refuses has the same
+ * code, but names the object and the field.
+ */
+static void as_conflict(struct error *err)
+{
+	if (err->status == 422 && !strstr(err->message, "is invalid:"))
+		err->class = ERROR_CONFLICT;
 }
 
 static json_t *guard(const json_t *live)
@@ -45,9 +71,7 @@ static int patch_metadata(struct kube_client *client, const struct kube_resource
 	                                   json_string_or(live, "metadata.name", ""), KUBE_PATCH_JSON, patch, NULL, cancel, err);
 
 	if (!stored) {
-		/* The server answers a failed test with 422 Invalid. */
-		if (err->class == ERROR_INVALID && err->status == 422)
-			err->class = ERROR_CONFLICT;
+		as_conflict(err);
 		return error_wrap(err, "finalizers of %s", json_string_or(live, "metadata.name", ""));
 	}
 	if (result)
@@ -110,19 +134,24 @@ int object_patch_status(struct kube_client *client, const struct kube_resource *
                         const json_t *status, json_t **result, struct cancel *cancel, struct error *err)
 {
 	const struct kube_write_options options = { .subresource = "status" };
-	json_t *difference = object_patch_difference(base, status);
+	JSON_CLEANUP json_t *patch = json_build("[{s:s, s:s, s:s}]", "op", "test", "path", "/metadata/uid", "value",
+	                                        json_string_or(live, "metadata.uid", ""));
 
 	if (result)
 		*result = NULL;
-	if (!difference)
+	if (base)
+		object_patch_difference(base, status, "/status", patch);
+	else
+		(void)json_array_append_new(patch, json_build("{s:s, s:s, s:O}", "op", "add", "path", "/status", "value", status));
+	if (json_array_size(patch) == 1)
 		return 0;
-	JSON_CLEANUP json_t *patch = json_build("{s:{s:s}, s:o}", "metadata", "uid", json_string_or(live, "metadata.uid", ""), "status",
-	                                        difference);
 	json_t *stored = kube_client_patch(client, resource, json_string_at(live, "metadata.namespace"),
-	                                   json_string_or(live, "metadata.name", ""), KUBE_PATCH_MERGE, patch, &options, cancel, err);
+	                                   json_string_or(live, "metadata.name", ""), KUBE_PATCH_JSON, patch, &options, cancel, err);
 
-	if (!stored)
+	if (!stored) {
+		as_conflict(err);
 		return error_wrap(err, "status of %s", json_string_or(live, "metadata.name", ""));
+	}
 	if (result)
 		*result = stored;
 	else

@@ -13,10 +13,10 @@ struct kube_cache;
 struct kube_resource;
 
 /*
- * The JSON merge patch that makes `wanted` of `stored`: members that differ, null for members to remove, lists whole. NULL when there is
- * nothing to change.
+ * Appends the JSON-patch operations that make `wanted` of `stored`, both objects at the pointer `path` ("/status"): one for each member that
+ * differs, lists whole. Nothing is appended when they are equal.
  */
-json_t *object_patch_difference(const json_t *stored, const json_t *wanted);
+void object_patch_difference(const json_t *stored, const json_t *wanted, const char *path, json_t *operations);
 
 /*
  * Adds or removes one finalizer by a JSON patch that holds only if the object is still at the resourceVersion of `live` (ERROR_CONFLICT
@@ -31,8 +31,9 @@ int object_patch_clear_finalizers(struct kube_client *client, const struct kube_
 bool object_has_finalizer(const json_t *object, const char *finalizer);
 
 /*
- * Writes status when it differs from `base`, the status that it was made from (NULL: none): a merge patch of what differs, so that members
- * which another controller wrote in the meantime stay. `live` names the object; the server refuses when it was deleted and made again (uid).
+ * Writes status when it differs from `base`, the status that it was made from (NULL: none): only the members that differ, so that others,
+ * which another controller wrote in the meantime, stay. `live` names the object; ERROR_CONFLICT when it was deleted and made again (uid), or
+ * when the members to change are not there any more.
  * *result (may be NULL) gets the stored object, or NULL when nothing was written. New reference.
  */
 int object_patch_status(struct kube_client *client, const struct kube_resource *resource, const json_t *live, const json_t *base,

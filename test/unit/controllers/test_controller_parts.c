@@ -33,26 +33,25 @@ static json_t *parse(const char *text)
 	return value;
 }
 
-/* wanted NULL: no patch. */
 static void check_difference(const char *stored, const char *wanted, const char *expected)
 {
 	JSON_CLEANUP json_t *from = parse(stored);
 	JSON_CLEANUP json_t *to = parse(wanted);
-	JSON_CLEANUP json_t *patch = object_patch_difference(from, to);
-	JSON_CLEANUP json_t *right = expected ? parse(expected) : NULL;
+	JSON_CLEANUP json_t *right = parse(expected);
+	JSON_CLEANUP json_t *operations = json_array();
 
-	assert_int_equal(patch != NULL, expected != NULL);
-	if (expected)
-		assert_true(json_equal(patch, right));
+	object_patch_difference(from, to, "/status", operations);
+	assert_true(json_equal(operations, right));
 }
 
 static void test_difference(void **state)
 {
-	check_difference("{\"a\":1,\"b\":{\"c\":2}}", "{\"a\":1,\"b\":{\"c\":2}}", NULL);
-	check_difference("{\"a\":1,\"b\":{\"c\":2,\"d\":3}}", "{\"a\":1,\"b\":{\"c\":9}}", "{\"b\":{\"c\":9,\"d\":null}}");
-	check_difference("{}", "{\"a\":{\"b\":{}}}", "{\"a\":{\"b\":{}}}");
-	check_difference("{\"a\":[1,2]}", "{\"a\":[1,3]}", "{\"a\":[1,3]}");
-	check_difference("{\"a\":{\"b\":1}}", "{\"a\":2}", "{\"a\":2}");
+	check_difference("{\"a\":1,\"b\":{\"c\":2}}", "{\"a\":1,\"b\":{\"c\":2}}", "[]");
+	check_difference("{\"a\":1,\"b\":{\"c\":2,\"d\":3}}", "{\"a\":1,\"b\":{\"c\":9}}",
+	                 "[{\"op\":\"add\",\"path\":\"/status/b/c\",\"value\":9},{\"op\":\"remove\",\"path\":\"/status/b/d\"}]");
+	check_difference("{}", "{\"a\":{\"b\":{}}}", "[{\"op\":\"add\",\"path\":\"/status/a\",\"value\":{\"b\":{}}}]");
+	check_difference("{\"a\":[1,2]}", "{\"a\":[1,3]}", "[{\"op\":\"add\",\"path\":\"/status/a\",\"value\":[1,3]}]");
+	check_difference("{\"a/b~c\":{\"b\":1}}", "{\"a/b~c\":2}", "[{\"op\":\"add\",\"path\":\"/status/a~1b~0c\",\"value\":2}]");
 }
 
 static void test_finalizers(void **state)
