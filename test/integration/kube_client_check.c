@@ -345,8 +345,7 @@ static void run_follow(struct check *check, unsigned seconds)
 
 	kube_cache_add_handler(cache, count, &counts);
 	kube_cache_start(cache);
-	for (unsigned i = 0; i < seconds; i++) {
-		(void)sleep(1);
+	for (unsigned i = 0; i < seconds && signals_wait(1000) == 0; i++) {
 		kube_cache_last_error(cache, &err);
 		printf("follow count=%zu digest=%016llx added=%u updated=%u deleted=%u age_ms=%lld error=%s\n", kube_cache_count(cache),
 		       (unsigned long long)digest_entries(cache), atomic_load(&counts.added), atomic_load(&counts.updated),
