@@ -54,7 +54,7 @@ static void on_http2(struct transport *transport, const char *peer, void *argume
 		.server = true,
 		.peer = peer,
 		.ping_idle_ms = server->options.ping_idle_ms,
-		.ping_answer_ms = GRPC_SERVER_PING_ANSWER_MS,
+		.ping_answer_ms = server->options.ping_answer_ms,
 		.maximum_streams = server->options.maximum_streams,
 		.maximum_header = GRPC_SERVER_METADATA,
 		.ping_minimum_ms = GRPC_SERVER_PING_MINIMUM_MS,
@@ -120,6 +120,7 @@ struct grpc_server *grpc_server_new(const struct grpc_server_options *options)
 		abort();
 	server->options = *options;
 	server->options.ping_idle_ms = or_default(options->ping_idle_ms, GRPC_SERVER_PING_IDLE_MS);
+	server->options.ping_answer_ms = or_default(options->ping_answer_ms, GRPC_SERVER_PING_ANSWER_MS);
 	server->options.maximum_streams = or_default(options->maximum_streams, GRPC_SERVER_STREAMS);
 	if (server->options.maximum_message == 0)
 		server->options.maximum_message = GRPC_SERVER_MESSAGE;

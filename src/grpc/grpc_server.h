@@ -65,6 +65,7 @@ struct grpc_server_options {
 	unsigned maximum_connections; /* 0: GRPC_SERVER_CONNECTIONS; also while they are in their handshake */
 	unsigned maximum_streams;   /* of one connection; 0: GRPC_SERVER_STREAMS */
 	unsigned ping_idle_ms;      /* silent for so long: PING; 0: GRPC_SERVER_PING_IDLE_MS */
+	unsigned ping_answer_ms;    /* no byte came so long after it: dead; 0: GRPC_SERVER_PING_ANSWER_MS */
 	unsigned handshake_ms;      /* 0: GRPC_SERVER_HANDSHAKE_MS */
 	/* Plain HTTP on the same port for health, version and metrics: returns the status. On the loop. May be NULL: everything is 404. */
 	int (*http)(const char *path, const char *query, struct buffer *body, const char **content_type, void *argument);

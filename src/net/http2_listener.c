@@ -281,16 +281,23 @@ static void open_on_loop(void *argument)
 
 static int listen_at(const char *address, char **path, struct error *err)
 {
+	const char *colon = strrchr(address, ':');
 	char *host FREE_CLEANUP = NULL;
-	uint16_t port;
+	size_t length;
+	int64_t port;
 
 	if (string_has_prefix(address, "unix:")) {
 		*path = string_dup(address + (string_has_prefix(address, "unix://") ? strlen("unix://") : strlen("unix:")));
 		return socket_listen_unix(*path, err);
 	}
-	if (string_split_host_port(address, "address to listen on", &host, &port, err) != 0)
-		return -1;
-	return socket_listen(string_equal(host, "localhost") ? "127.0.0.1" : host, port, err);
+	if (colon == NULL)
+		return error_set(err, ERROR_INVALID, "listen on \"%s\": IP:PORT or unix:PATH is wanted", address);
+	if (string_to_integer(colon + 1, 0, UINT16_MAX, "port", &port, err) != 0) /* 0: any free one */
+		return error_wrap(err, "listen on \"%s\"", address);
+	length = (size_t)(colon - address);
+	host = length >= 2 && address[0] == '[' && address[length - 1] == ']' ? string_ndup(address + 1, length - 2)
+									      : string_ndup(address, length);
+	return socket_listen(string_equal(host, "localhost") ? "127.0.0.1" : host, (uint16_t)port, err);
 }
 
 int http2_listener_add(struct http2_listener *listener, const char *address, struct tls_identity *identity, struct error *err)
