@@ -7,7 +7,6 @@
 
 #include "base/strings.h"
 #include "local/environment.h"
-#include "local/local_index.h"
 
 void doctor_add(struct doctor_report *report, const char *name, enum doctor_state state, const char *remedy, const char *finding, ...)
 {
@@ -52,16 +51,10 @@ static void check_environment(struct doctor_report *report, const char *state_ro
 
 void doctor_run_leftovers(struct doctor_report *report, const char *state_root)
 {
-	LOCAL_INDEX_CLEANUP struct local_index index = { .lock = -1 };
 	STRING_LIST_CLEANUP struct string_list names = { 0 };
-	struct error err;
 	size_t before = report->count;
-	if (local_index_open(state_root, false, &index, &err) == 0)
-		local_index_names(&index, &names);
-	else if (err.class == ERROR_CORRUPT)
-		doctor_add(report, "leftovers", DOCTOR_PROBLEM, "see the finding", "%s", err.message);
-	local_index_close(&index);
-	/* The default one also when no index knows it: its folder may have been removed by hand. */
+	environment_names(state_root, &names);
+	/* The default one also when it has no state file: its folder may have been removed by hand. */
 	if (!string_list_contains(&names, LOCAL_DEFAULT_NAME))
 		string_list_add(&names, LOCAL_DEFAULT_NAME);
 	for (size_t i = 0; i < names.count; i++)

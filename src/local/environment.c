@@ -11,7 +11,6 @@
 #include "io/file.h"
 #include "local/host_cgroup.h"
 #include "local/host_network.h"
-#include "local/local_index.h"
 
 enum { KILL_TIMEOUT_MS = 15000, MOUNTS_BYTES_MAX = 4 * 1024 * 1024 };
 
@@ -28,6 +27,11 @@ char *local_state_write(const struct local_state *state)
 	                                       "audit", state->audit, "nodes");
 	if (state->admin.pid > 0)
 		json_put(root, "nodes.admin", node_identity_to_json(&state->admin));
+	if (state->has_block) {
+		char block[LOCAL_CIDR_TEXT_MAX];
+		local_cidr_format(state->block, block);
+		json_put_string(root, "block", block);
+	}
 	if (state->times)
 		json_object_set(root, "times", state->times);
 	return json_text(root);
@@ -38,7 +42,10 @@ int local_state_parse(const char *text, size_t length, struct local_state *ret_s
 	JSON_CLEANUP json_t *root = json_parse(text, length, err);
 	if (!root)
 		return -1;
-	const char *phase = json_string_or(root, "phase", "");
+	const char *phase = json_string_or(root, "phase", ""), *block = json_string_at(root, "block");
+	struct local_cidr parsed_block = { 0 };
+	if (block && (local_cidr_parse(block, &parsed_block, err) < 0 || parsed_block.prefix != 16))
+		return error_set(err, ERROR_CORRUPT, "'block' is '%.32s'", block);
 	if (json_integer_or(root, "version", 0) != LOCAL_STATE_VERSION)
 		return error_set(err, ERROR_CORRUPT, "'version' is not %d", LOCAL_STATE_VERSION);
 	for (size_t i = 0; i < ARRAY_LENGTH(phase_names); i++) {
@@ -46,6 +53,8 @@ int local_state_parse(const char *text, size_t length, struct local_state *ret_s
 			continue;
 		*ret_state = (struct local_state){ .phase = (enum local_phase)i, .audit = json_boolean_or(root, "audit", false) };
 		node_identity_from_json(json_at(root, "nodes.admin"), &ret_state->admin);
+		ret_state->has_block = block != NULL;
+		ret_state->block = parsed_block;
 		ret_state->times = json_incref(json_object_get(root, "times"));
 		return 0;
 	}
@@ -122,7 +131,8 @@ int environment_open(const char *root, const char *name, bool change, struct loc
 		goto failed;
 	}
 	if (host_facts_read(&environment->facts, err) < 0 || (change && take_lock(environment, err) < 0) ||
-	    read_state(environment, change, err) < 0)
+	    read_state(environment, change, err) < 0 ||
+	    (environment->state.has_block && environment_set_block(environment, environment->state.block, err) < 0))
 		goto failed;
 	return 0;
 failed:
@@ -148,15 +158,44 @@ int environment_save(struct local_environment *environment, struct error *err)
 	return file_write_atomic(path, text, strlen(text), 0600, err);
 }
 
-int environment_plan(struct local_environment *environment, struct error *err)
+int environment_set_block(struct local_environment *environment, struct local_cidr block, struct error *err)
 {
-	LOCAL_INDEX_CLEANUP struct local_index index;
-	struct local_cidr block;
-	if (local_index_open(environment->root, false, &index, err) < 0)
+	if (local_address_plan_make(block, &environment->plan, err) < 0)
 		return -1;
-	if (!local_index_block(&index, environment->names.name, &block))
-		return error_set(err, ERROR_NOT_FOUND, "there is no environment '%s' in %s", environment->names.name, environment->root);
-	return local_address_plan_make(block, &environment->plan, err);
+	environment->state.block = block;
+	environment->state.has_block = true;
+	return 0;
+}
+
+void environment_names(const char *root, struct string_list *names)
+{
+	DIR *directory = opendir(root);
+	for (struct dirent *entry; directory && (entry = readdir(directory));) {
+		FREE_CLEANUP char *state = string_printf("%s/%s/state.json", root, entry->d_name);
+		if (entry->d_name[0] != '.' && file_exists(state))
+			string_list_add(names, entry->d_name);
+	}
+	if (directory)
+		closedir(directory);
+	string_list_sort(names);
+}
+
+void environment_reserved_blocks(const struct local_environment *environment, struct local_route_list *ret_blocks)
+{
+	STRING_LIST_CLEANUP struct string_list names = { 0 };
+	environment_names(environment->root, &names);
+	struct local_cidr *items = calloc(names.count + 1, sizeof(*items));
+	size_t count = 0;
+	if (!items)
+		abort(); /* a few bytes an environment */
+	for (size_t i = 0; i < names.count; i++) {
+		ENVIRONMENT_CLEANUP struct local_environment other = { .lock = -1 };
+		struct error err;
+		if (!string_equal(names.items[i], environment->names.name) &&
+		    environment_open(environment->root, names.items[i], false, &other, &err) == 0 && other.state.has_block)
+			items[count++] = other.state.block;
+	}
+	*ret_blocks = (struct local_route_list){ .items = items, .count = count };
 }
 
 static int remove_links(struct local_environment *environment, struct error *err)

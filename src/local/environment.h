@@ -2,15 +2,14 @@
 /*
  * One environment: its name, its folder and what is recorded there.
  *
- *   ROOT/index.json           shared by all environments of this folder (local_index.h)
  *   ROOT/NAME/lock            held by the command that changes the environment
- *   ROOT/NAME/state.json      phase and the identity of running nodes; written before a node runs, so no crash loses one
+ *   ROOT/NAME/state.json      phase, block of addresses and the identity of running nodes; written before a node runs, so no crash loses one
  *   ROOT/NAME/pki/            local_pki.h
  *   ROOT/NAME/nodes/NODE/     configuration, log/, var/ (etcd, containerd, kubelet), control socket
  *   ROOT/NAME/kubeconfig      of the admin cluster, for people; tenants/NAMESPACE/NAME.kubeconfig of tenants
  *
- * Nothing of an environment is outside this folder except what the kernel holds for it (processes, mounts in the node's namespace,
- * cgroups, interfaces, firewall table) and the settings of host_settings.h; `down` ends all of that and leaves the folder.
+ * Nothing of an environment is outside this folder except, while it is up, what the kernel holds for it (processes, mounts in the node's
+ * namespace, cgroups, interfaces, firewall table), the settings of host_settings.h and a line in local_index.h; `down` ends all of that.
  */
 #pragma once
 
@@ -34,6 +33,8 @@ enum local_phase { LOCAL_ABSENT, LOCAL_STARTING, LOCAL_UP, LOCAL_STOPPING, LOCAL
 struct local_state {
 	enum local_phase phase;
 	struct node_identity admin;
+	bool has_block;
+	struct local_cidr block; /* given at the first `up`, kept until the folder is removed */
 	bool audit;
 	json_t *times; /* of the last `up`, progress_times(); NULL when none */
 };
@@ -41,7 +42,7 @@ struct local_state {
 struct local_environment {
 	struct local_names names;
 	char *root, *directory;
-	struct local_address_plan plan; /* valid after environment_plan() */
+	struct local_address_plan plan; /* valid when state.has_block */
 	struct local_state state;
 	struct host_facts facts;
 	int lock; /* -1: opened for looking */
@@ -62,8 +63,12 @@ int environment_open(const char *root, const char *name, bool change, struct loc
 void environment_close(struct local_environment *environment);
 #define ENVIRONMENT_CLEANUP __attribute__((cleanup(environment_close)))
 int environment_save(struct local_environment *environment, struct error *err);
-/* Reads the block of addresses from the index. ERROR_NOT_FOUND when it has none. */
-int environment_plan(struct local_environment *environment, struct error *err);
+/* Names of the environments that have a state file in this folder, sorted. */
+void environment_names(const char *root, struct string_list *names);
+/* Blocks of the other environments of the same folder, up or not. local_route_list_free(). */
+void environment_reserved_blocks(const struct local_environment *environment, struct local_route_list *ret_blocks);
+/* Gives the environment its block. */
+int environment_set_block(struct local_environment *environment, struct local_cidr block, struct error *err);
 
 /* Paths; free(). */
 char *environment_path(const struct local_environment *environment, const char *format, ...) __attribute__((format(printf, 2, 3)));

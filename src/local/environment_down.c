@@ -20,15 +20,25 @@ static int check_clean(const struct local_environment *environment, struct error
 	return error_set(err, ERROR_SYSTEM, "these are left and could not be removed: %s", text);
 }
 
-static int update_index(struct local_environment *environment, bool purge, struct string_list *notes, struct error *err)
+/* Everything in the kernel is found by the environment's name, so it must not be another folder's environment that is found. */
+static int check_owner(const struct local_environment *environment, struct error *err)
 {
-	LOCAL_INDEX_CLEANUP struct local_index index;
-	if (local_index_open(environment->root, true, &index, err) < 0)
+	LOCAL_INDEX_CLEANUP struct local_index index = { .lock = -1 };
+	if (local_index_open(LOCAL_INDEX_FOLDER, &index, err) < 0)
 		return -1;
-	local_index_set_up(&index, environment->names.name, false);
-	if (purge)
-		local_index_remove(&index, environment->names.name);
-	if (!local_index_any_up(&index))
+	const char *elsewhere = local_index_elsewhere(&index, environment->names.name, environment->directory);
+	if (!elsewhere)
+		return 0;
+	return error_set(err, ERROR_EXISTS, "the one of this name that is up lives in %s; name its folder with --state-dir", elsewhere);
+}
+
+static int leave_index(struct local_environment *environment, struct string_list *notes, struct error *err)
+{
+	LOCAL_INDEX_CLEANUP struct local_index index = { .lock = -1 };
+	if (local_index_open(LOCAL_INDEX_FOLDER, &index, err) < 0)
+		return -1;
+	local_index_release(&index, environment->names.name, environment->directory);
+	if (local_index_is_empty(&index))
 		host_settings_restore(&index, notes);
 	return local_index_save(&index, err);
 }
@@ -58,9 +68,11 @@ int environment_down(const struct down_options *options, struct down_result *ret
 	}
 	if (environment_open(options->state_root, options->name, true, &environment, err) < 0)
 		return -1;
+	if (check_owner(&environment, err) < 0)
+		return error_wrap(err, "environment '%s'", options->name);
 	environment.state.phase = LOCAL_STOPPING;
 	if (environment_save(&environment, err) < 0 || environment_sweep(&environment, STOP_GRACE_MS, err) < 0 ||
-	    check_clean(&environment, err) < 0 || update_index(&environment, options->purge, &ret_result->notes, err) < 0)
+	    check_clean(&environment, err) < 0 || leave_index(&environment, &ret_result->notes, err) < 0)
 		return error_wrap(err, "environment '%s'", options->name);
 	environment.state.phase = LOCAL_DOWN;
 	environment.state.admin = (struct node_identity){ 0 };

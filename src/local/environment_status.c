@@ -191,9 +191,8 @@ static void add_cluster(struct status *status)
 
 static void add_addresses(struct status *status)
 {
-	struct error err;
 	char block[LOCAL_CIDR_TEXT_MAX], node[LOCAL_ADDRESS_TEXT_MAX];
-	if (environment_plan(status->environment, &err) < 0)
+	if (!status->environment->state.has_block)
 		return;
 	local_cidr_format(status->environment->plan.block, block);
 	local_address_format(status->environment->plan.admin_node, node);

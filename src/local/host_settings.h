@@ -7,6 +7,7 @@
 #pragma once
 
 #include "base/error.h"
+#include "base/strings.h"
 #include "local/local_index.h"
 
 /* Remembers (saves the index) and sets. Settings that this kernel does not have are left out. */

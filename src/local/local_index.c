@@ -2,8 +2,10 @@
 #include "local/local_index.h"
 
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/strings.h"
 #include "io/file.h"
 
 enum { INDEX_BYTES_MAX = 1024 * 1024, INDEX_VERSION = 1 };
@@ -29,19 +31,33 @@ static json_t *read_index(const char *path, struct error *err)
 	return root;
 }
 
-int local_index_open(const char *state_root, bool create, struct local_index *ret_index, struct error *err)
+/* The last to leave removes the lock file: a lock on a file that is gone, or was made anew, is none. */
+static int take_lock(const struct local_index *index, struct error *err)
+{
+	for (;;) {
+		struct stat held, named;
+		if (file_make_directories(index->folder, 0700, err) < 0)
+			return -1;
+		int lock = file_lock(index->lock_path, true, err);
+		if (lock < 0 && err->class == ERROR_NOT_FOUND)
+			continue; /* the folder was removed between the two calls */
+		if (lock < 0)
+			return -1;
+		if (fstat(lock, &held) == 0 && stat(index->lock_path, &named) == 0 && held.st_ino == named.st_ino &&
+		    held.st_dev == named.st_dev)
+			return lock;
+		close(lock);
+	}
+}
+
+int local_index_open(const char *folder, struct local_index *ret_index, struct error *err)
 {
 	*ret_index = (struct local_index){ .lock = -1 };
-	if (!create && !file_exists(state_root))
-		return error_set(err, ERROR_NOT_FOUND, "no environments in %s", state_root);
-	if (create && file_make_directories(state_root, 0711, err) < 0)
-		return -1;
-	FREE_CLEANUP char *lock_path = string_printf("%s/index.lock", state_root);
-	ret_index->lock = file_lock(lock_path, true, err);
-	if (ret_index->lock < 0)
-		return -1;
-	ret_index->path = string_printf("%s/index.json", state_root);
-	ret_index->root = read_index(ret_index->path, err);
+	ret_index->folder = string_dup(folder);
+	ret_index->path = string_printf("%s/local.json", folder);
+	ret_index->lock_path = string_printf("%s/local.lock", folder);
+	ret_index->lock = take_lock(ret_index, err);
+	ret_index->root = ret_index->lock < 0 ? NULL : read_index(ret_index->path, err);
 	if (!ret_index->root) {
 		local_index_close(ret_index);
 		return -1;
@@ -57,18 +73,19 @@ int local_index_save(struct local_index *index, struct error *err)
 
 void local_index_close(struct local_index *index)
 {
-	json_decref(index->root);
-	free(index->path);
+	bool unused = index->root && local_index_is_empty(index) && json_object_size(json_object_get(index->root, "settings")) == 0;
+	if (index->lock >= 0 && unused) {
+		(void)unlink(index->path);
+		(void)unlink(index->lock_path);
+		(void)rmdir(index->folder);
+	}
 	if (index->lock >= 0)
 		close(index->lock);
+	json_decref(index->root);
+	free(index->folder);
+	free(index->path);
+	free(index->lock_path);
 	*index = (struct local_index){ .lock = -1 };
-}
-
-bool local_index_block(const struct local_index *index, const char *name, struct local_cidr *ret_block)
-{
-	struct error err;
-	const char *block = json_string_at(json_object_get(environments(index), name), "block");
-	return block && local_cidr_parse(block, ret_block, &err) == 0;
 }
 
 /* Name of an environment other than `name` whose block overlaps, or NULL. */
@@ -93,81 +110,54 @@ static int check_block(const struct local_index *index, const char *name, struct
 	local_cidr_format(block, text);
 	const char *owner = find_owner(index, name, block);
 	if (owner)
-		return error_set(err, ERROR_EXISTS, "the address block %s belongs to the environment '%s'", text, owner);
+		return error_set(err, ERROR_EXISTS, "the address block %s is in use by the environment '%s'", text, owner);
 	const struct local_cidr *route = local_route_list_find_overlap(routes, block);
-	if (route) {
-		local_cidr_format(*route, other);
-		return error_set(err, ERROR_EXISTS,
-		                 "the address block %s overlaps the route to %s of this machine; choose another with --block", text, other);
-	}
+	if (!route)
+		return 0;
+	local_cidr_format(*route, other);
+	return error_set(err, ERROR_EXISTS, "the address block %s overlaps the route to %s of this machine", text, other);
+}
+
+const char *local_index_elsewhere(const struct local_index *index, const char *name, const char *directory)
+{
+	const char *listed = json_string_at(json_object_get(environments(index), name), "directory");
+	return listed && !string_equal(listed, directory) && file_exists(listed) ? listed : NULL;
+}
+
+int local_index_claim(struct local_index *index, const char *name, const char *directory, struct local_cidr block,
+                      const struct local_route_list *routes, struct error *err)
+{
+	const char *elsewhere = local_index_elsewhere(index, name, directory);
+	char text[LOCAL_CIDR_TEXT_MAX];
+	if (elsewhere)
+		return error_set(err, ERROR_EXISTS, "an environment '%s' is up already, in %s; choose another --name", name, elsewhere);
+	if (check_block(index, name, block, routes, err) < 0)
+		return -1;
+	local_cidr_format(block, text);
+	json_object_set_new(environments(index), name, json_build("{s:s, s:s}", "directory", directory, "block", text));
 	return 0;
 }
 
-static int choose_block(const struct local_index *index, const char *name, const struct local_route_list *routes,
-                        struct local_cidr *ret_block, struct error *err)
+int local_index_choose(const struct local_index *index, const struct local_route_list *reserved, const struct local_route_list *routes,
+                       struct local_cidr *ret_block, struct error *err)
 {
 	for (unsigned slot = 0; slot < LOCAL_SLOT_COUNT; slot++) {
 		struct error collision;
 		*ret_block = local_slot_block(slot);
-		if (check_block(index, name, *ret_block, routes, &collision) == 0)
+		if (!local_route_list_find_overlap(reserved, *ret_block) && check_block(index, NULL, *ret_block, routes, &collision) == 0)
 			return 0;
 	}
 	return error_set(err, ERROR_EXHAUSTED,
 	                 "every address block from 10.200.0.0/16 to 10.247.0.0/16 is in use; choose a /16 with --block");
 }
 
-int local_index_allocate(struct local_index *index, const char *name, const struct local_cidr *wanted,
-                         const struct local_route_list *routes, struct local_cidr *ret_block, struct error *err)
+void local_index_release(struct local_index *index, const char *name, const char *directory)
 {
-	char text[LOCAL_CIDR_TEXT_MAX];
-	if (local_index_block(index, name, ret_block)) {
-		if (wanted && (wanted->address != ret_block->address || wanted->prefix != ret_block->prefix)) {
-			local_cidr_format(*ret_block, text);
-			return error_set(err, ERROR_EXISTS,
-			                 "the environment '%s' already has the address block %s; 'down --purge' frees it", name, text);
-		}
-		return check_block(index, name, *ret_block, routes, err);
-	}
-	if (wanted) {
-		*ret_block = *wanted;
-		if (check_block(index, name, *wanted, routes, err) < 0)
-			return -1;
-	} else if (choose_block(index, name, routes, ret_block, err) < 0) {
-		return -1;
-	}
-	local_cidr_format(*ret_block, text);
-	json_object_set_new(environments(index), name, json_build("{s:s, s:b}", "block", text, "up", 0));
-	return 0;
+	if (string_equal(json_string_at(json_object_get(environments(index), name), "directory"), directory))
+		json_object_del(environments(index), name);
 }
 
-void local_index_set_up(struct local_index *index, const char *name, bool up)
+bool local_index_is_empty(const struct local_index *index)
 {
-	json_t *environment = json_object_get(environments(index), name);
-	if (environment)
-		json_object_set_new(environment, "up", json_boolean(up));
-}
-
-bool local_index_any_up(const struct local_index *index)
-{
-	const char *name;
-	json_t *value;
-	json_object_foreach(environments(index), name, value) {
-		if (json_boolean_or(value, "up", false))
-			return true;
-	}
-	return false;
-}
-
-void local_index_remove(struct local_index *index, const char *name)
-{
-	json_object_del(environments(index), name);
-}
-
-void local_index_names(const struct local_index *index, struct string_list *names)
-{
-	const char *name;
-	json_t *value;
-	json_object_foreach(environments(index), name, value) {
-		string_list_add(names, name);
-	}
+	return json_object_size(environments(index)) == 0;
 }

@@ -122,21 +122,55 @@ static int get_components(struct up *up, struct error *err)
 	return find_programs(up, err);
 }
 
+/* A new environment's block: the wanted one, or one that nobody uses, not even an environment of this folder that is down. */
+static int choose_block(struct up *up, const struct local_index *index, const struct local_route_list *routes, struct error *err)
+{
+	struct local_environment *environment = &up->environment;
+	struct local_route_list reserved = { 0 };
+	struct local_cidr block;
+	char text[LOCAL_CIDR_TEXT_MAX];
+	bool wanted = up->options->block != NULL;
+	if (wanted && local_cidr_parse(up->options->block, &block, err) < 0)
+		return error_wrap(err, "--block");
+	if (environment->state.has_block) {
+		if (!wanted || (block.address == environment->state.block.address && block.prefix == environment->state.block.prefix))
+			return 0;
+		local_cidr_format(environment->state.block, text);
+		return error_set(err, ERROR_EXISTS, "--block: the environment '%s' already has %s; 'kamaji local down --purge' frees it",
+		                 environment->names.name, text);
+	}
+	environment_reserved_blocks(environment, &reserved);
+	int result = 0;
+	if (!wanted)
+		result = local_index_choose(index, &reserved, routes, &block, err);
+	else if (local_route_list_find_overlap(&reserved, block))
+		result = error_set(err, ERROR_EXISTS, "--block: %s belongs to another environment in %s", up->options->block,
+		                   environment->root);
+	local_route_list_free(&reserved);
+	return result < 0 ? -1 : environment_set_block(environment, block, err);
+}
+
 static int get_addresses(struct up *up, struct error *err)
 {
-	LOCAL_INDEX_CLEANUP struct local_index index;
+	LOCAL_INDEX_CLEANUP struct local_index index = { .lock = -1 };
 	struct local_route_list routes = { 0 };
-	struct local_cidr block, wanted;
-	const struct local_names *names = &up->environment.names;
-	if (up->options->block && local_cidr_parse(up->options->block, &wanted, err) < 0)
-		return error_wrap(err, "--block");
-	if (local_index_open(up->environment.root, true, &index, err) < 0 || host_network_routes(names->bridge, &routes, err) < 0)
+	struct local_environment *environment = &up->environment;
+	if (local_index_open(LOCAL_INDEX_FOLDER, &index, err) < 0 || host_network_routes(environment->names.bridge, &routes, err) < 0)
 		return -1;
-	int result = local_index_allocate(&index, names->name, up->options->block ? &wanted : NULL, &routes, &block, err);
+	bool is_new = !environment->state.has_block;
+	int result = choose_block(up, &index, &routes, err);
+	if (result == 0)
+		result = local_index_claim(&index, environment->names.name, environment->directory, environment->state.block, &routes, err);
 	local_route_list_free(&routes);
-	if (result < 0 || local_address_plan_make(block, &up->environment.plan, err) < 0)
+	if (result < 0) {
+		environment->state.has_block = environment->state.has_block && !is_new;
+		return error_wrap(
+			err, is_new ? "choose another with --block"
+				    : "this environment was made with it; end what uses it, or 'kamaji local down --purge' and begin anew");
+	}
+	environment->state.phase = LOCAL_STARTING;
+	if (environment_save(environment, err) < 0)
 		return -1;
-	local_index_set_up(&index, names->name, true);
 	return host_settings_apply(&index, err); /* saves the index */
 }
 

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "base/strings.h"
 #include "io/file.h"
 #include "local/local_address.h"
 #include "local/local_index.h"
@@ -146,57 +147,59 @@ static int remove_folder(void **state)
 
 static void test_index(void **state)
 {
-	const char *root = ((struct folder *)*state)->path;
-	struct local_route_list routes = { 0 };
+	FREE_CLEANUP char *folder = string_printf("%s/run", ((struct folder *)*state)->path);
+	struct local_route_list routes = { 0 }, reserved = { 0 };
 	struct local_index index;
-	struct local_cidr first, second, block;
+	struct local_cidr first, second;
 	struct error err;
 	assert_int_equal(local_route_list_parse(recorded_routes, strlen(recorded_routes), NULL, &routes, &err), 0);
-	assert_int_equal(local_index_open(root, true, &index, &err), 0);
-	assert_int_equal(local_index_allocate(&index, "one", NULL, &routes, &first, &err), 0);
+	assert_int_equal(local_index_open(folder, &index, &err), 0);
+	assert_true(local_index_is_empty(&index));
+	assert_int_equal(local_index_choose(&index, &reserved, &routes, &first, &err), 0);
 	assert_int_equal(first.address, local_slot_block(3).address);
-	assert_int_equal(local_index_allocate(&index, "two", NULL, &routes, &second, &err), 0);
-	assert_int_equal(second.address, local_slot_block(4).address);
-	/* Again: the same. Another's block, a used range, and a change of mind are refused with the reason. */
-	assert_int_equal(local_index_allocate(&index, "one", NULL, &routes, &block, &err), 0);
-	assert_int_equal(block.address, first.address);
-	assert_int_equal(local_index_allocate(&index, "three", &first, &routes, &block, &err), -1);
+	assert_int_equal(local_index_claim(&index, "one", folder, first, &routes, &err), 0);
+	/* Neither the block of one that is up nor that of one that is down is given out. */
+	struct local_cidr down = local_slot_block(4);
+	reserved = (struct local_route_list){ .items = &down, .count = 1 };
+	assert_int_equal(local_index_choose(&index, &reserved, &routes, &second, &err), 0);
+	assert_int_equal(second.address, local_slot_block(5).address);
+	/* The same again is fine; another's block, a used range and another's name are refused with the reason. */
+	assert_int_equal(local_index_claim(&index, "one", folder, first, &routes, &err), 0);
+	assert_int_equal(local_index_claim(&index, "two", folder, first, &routes, &err), -1);
 	assert_non_null(strstr(err.message, "'one'"));
-	struct local_cidr docker = cidr("172.17.0.0/16");
-	assert_int_equal(local_index_allocate(&index, "three", &docker, &routes, &block, &err), -1);
+	assert_int_equal(local_index_claim(&index, "two", folder, cidr("172.17.0.0/16"), &routes, &err), -1);
 	assert_non_null(strstr(err.message, "172.17.0.0/16"));
-	assert_int_equal(local_index_allocate(&index, "one", &second, &routes, &block, &err), -1);
-	local_index_set_up(&index, "two", true);
+	assert_int_equal(local_index_claim(&index, "one", "/elsewhere/one", second, &routes, &err), -1);
+	assert_non_null(strstr(err.message, folder));
 	assert_int_equal(local_index_save(&index, &err), 0);
 	local_index_close(&index);
 
-	assert_int_equal(local_index_open(root, false, &index, &err), 0);
-	assert_true(local_index_any_up(&index));
-	assert_true(local_index_block(&index, "two", &block));
-	assert_int_equal(block.address, second.address);
-	local_index_remove(&index, "two");
-	assert_false(local_index_any_up(&index));
-	assert_false(local_index_block(&index, "two", &block));
+	assert_int_equal(local_index_open(folder, &index, &err), 0);
+	local_index_release(&index, "one", "/elsewhere/one");
+	assert_false(local_index_is_empty(&index));
+	local_index_release(&index, "one", folder);
+	assert_true(local_index_is_empty(&index));
+	assert_int_equal(local_index_save(&index, &err), 0);
 	local_index_close(&index);
+	/* The last one leaves nothing. */
+	assert_false(file_exists(folder));
 	local_route_list_free(&routes);
 }
 
 static void test_index_damaged(void **state)
 {
-	const char *root = ((struct folder *)*state)->path;
+	const char *folder = ((struct folder *)*state)->path;
 	static const char *const texts[] = { "", "{", "[]", "{\"version\":7,\"environments\":{}}", "{\"version\":1}" };
 	struct local_index index;
 	struct error err;
-	FREE_CLEANUP char *path = string_printf("%s/index.json", root);
+	FREE_CLEANUP char *path = string_printf("%s/local.json", folder);
 	for (size_t i = 0; i < ARRAY_LENGTH(texts); i++) {
 		assert_int_equal(file_write_atomic(path, texts[i], strlen(texts[i]), 0600, &err), 0);
-		assert_int_equal(local_index_open(root, false, &index, &err), -1);
+		assert_int_equal(local_index_open(folder, &index, &err), -1);
 		assert_int_equal(err.class, ERROR_CORRUPT);
 		assert_non_null(strstr(err.message, path));
+		assert_true(file_exists(path));
 	}
-	FREE_CLEANUP char *absent = string_printf("%s/absent", root);
-	assert_int_equal(local_index_open(absent, false, &index, &err), -1);
-	assert_int_equal(err.class, ERROR_NOT_FOUND);
 }
 
 int main(void)

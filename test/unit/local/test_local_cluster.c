@@ -18,13 +18,13 @@
 /* `ctr -n k8s.io images list`, containerd 2.4. */
 static const char recorded_images[] =
 	"REF                                TYPE                                       DIGEST                                              "
-        "                    SIZE     PLATFORMS   LABELS                                          \n"
+	"                    SIZE     PLATFORMS   LABELS                                          \n"
 	"localhost/kamaji:local             application/vnd.oci.image.manifest.v1+json "
-        "sha256:aa7d8b16ad6f7a90bbcd1b819afd0658c6a358019106c130a8060fdbdd01a410 9.1 MiB  linux/amd64 "
-        "io.cri-containerd.image=managed,io.kamaji.image.made-from-components=true \n"
+	"sha256:aa7d8b16ad6f7a90bbcd1b819afd0658c6a358019106c130a8060fdbdd01a410 9.1 MiB  linux/amd64 "
+	"io.cri-containerd.image=managed,io.kamaji.image.made-from-components=true \n"
 	"registry.k8s.io/pause:3.10.2       application/vnd.oci.image.manifest.v1+json "
-        "sha256:dc7d8b16ad6f7a90bbcd1b819afd0658c6a358019106c130a8060fdbdd01a410 752 KiB  linux/amd64 "
-        "io.cri-containerd.image=managed,io.cri-containerd.pinned=pinned \n"
+	"sha256:dc7d8b16ad6f7a90bbcd1b819afd0658c6a358019106c130a8060fdbdd01a410 752 KiB  linux/amd64 "
+	"io.cri-containerd.image=managed,io.cri-containerd.pinned=pinned \n"
 	"\n";
 
 static void test_image_table(void **state)
@@ -67,7 +67,7 @@ static void test_explain_pod(void **state)
 	JSON_CLEANUP json_t *events = parse(
 		"{\"items\":[{\"type\":\"Warning\",\"reason\":\"Failed\",\"message\":\"of another\",\"involvedObject\":{\"uid\":\"u2\"}},"
 		"{\"type\":\"Warning\",\"reason\":\"BackOff\",\"message\":\"Back-off pulling "
-	        "image\",\"involvedObject\":{\"uid\":\"u1\"}}]}");
+		"image\",\"involvedObject\":{\"uid\":\"u1\"}}]}");
 	BUFFER_CLEANUP struct buffer out = { 0 };
 	assert_true(cluster_explain_pod(pod, events, &out));
 	static const char *const wanted[] = { "default/sample-1", "Pending",    "ErrImagePull", "no such host",

@@ -236,11 +236,14 @@ static void test_state_round_trip(void **state)
 		                       .admin = { .pid = 4711, .start_ticks = 123456789, .pid_namespace = 4026532412 } };
 	struct local_state read;
 	struct error err;
+	written.has_block = true;
+	written.block = local_slot_block(7);
 	written.times = json_build("[{s:s}]", "phase", "checks");
 	FREE_CLEANUP char *text = local_state_write(&written);
 	assert_int_equal(local_state_parse(text, strlen(text), &read, &err), 0);
 	assert_int_equal(read.phase, LOCAL_UP);
-	assert_true(read.audit);
+	assert_true(read.audit && read.has_block);
+	assert_int_equal(read.block.address, local_slot_block(7).address);
 	assert_int_equal(read.admin.pid, 4711);
 	assert_int_equal(read.admin.start_ticks, 123456789);
 	assert_int_equal(read.admin.pid_namespace, 4026532412);
