@@ -70,7 +70,7 @@ struct kube_cache_options {
 
 /* Not started: add handlers, then start. Never fails. */
 struct kube_cache *kube_cache_new(const struct kube_cache_options *options);
-/* Handlers added later are told ADDED for what is there. Any thread; there is no removal but the end of the cache. */
+/* Handlers added later are told ADDED for what is there. Any thread, not inside a handler; there is no removal but the end of the cache. */
 void kube_cache_add_handler(struct kube_cache *cache, kube_cache_handler handler, void *argument);
 void kube_cache_start(struct kube_cache *cache);
 /* Ends list and watch and frees. No handler runs afterwards, and no DELETED is told. Any thread but the loop's (its client's last

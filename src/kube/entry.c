@@ -21,7 +21,7 @@ struct held {
 
 static struct held *held_of(const struct kube_entry *entry)
 {
-	return (struct held *)((char *)(uintptr_t)entry - offsetof(struct held, entry));
+	return (struct held *)((uintptr_t)entry - offsetof(struct held, entry));
 }
 
 /* fieldsV1 of the record that `manager` made by apply to the object itself (not to a subresource); free(), NULL when there is none. */

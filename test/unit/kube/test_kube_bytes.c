@@ -106,7 +106,7 @@ static void test_status(void **state)
 static void test_status_cut(void **state)
 {
 	static const char whole[] = "{\"kind\":\"Status\",\"reason\":\"Invalid\",\"message\":\"bad\",\"details\":{\"causes\":[{\"field\":"
-	                            "\"a\",\"message\":\"b\"}]}}";
+				    "\"a\",\"message\":\"b\"}]}}";
 
 	for (size_t length = 0; length < sizeof(whole); length++) {
 		FREE_CLEANUP char *cut = malloc(length + 1); /* exactly so long: the sanitizer sees every byte too far */
@@ -210,7 +210,7 @@ static void test_entry(void **state)
 {
 	static const char text[] =
 		"{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"x\",\"namespace\":\"n\",\"uid\":\"u\","
-	        "\"resourceVersion\":\"5\","
+		"\"resourceVersion\":\"5\","
 		"\"generation\":3,\"annotations\":{\"kubectl.kubernetes.io/last-applied-configuration\":\"{}\"},\"managedFields\":["
 		"{\"manager\":\"kamaji\",\"operation\":\"Update\",\"fieldsV1\":{\"f:no\":{}}},"
 		"{\"manager\":\"kamaji\",\"operation\":\"Apply\",\"subresource\":\"status\",\"fieldsV1\":{\"f:no\":{}}},"

@@ -335,7 +335,7 @@ static void test_failing_list(void **state)
 static void test_cut_lists(void **state)
 {
 	static const char body[] = "{\"metadata\":{\"resourceVersion\":\"10\"},\"items\":[{\"metadata\":{\"name\":\"a\",\"uid\":\"u\","
-	                           "\"resourceVersion\":\"1\"}}]}";
+				   "\"resourceVersion\":\"1\"}}]}";
 	struct fixture fixture;
 
 	/* One cache for each length would wait for the back-off; a fresh one needs none. */

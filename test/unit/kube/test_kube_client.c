@@ -413,6 +413,7 @@ static void test_token(void **state)
 	struct error err = { 0 };
 	struct call *call;
 
+	assert_true(descriptor >= 0);
 	assert_int_equal(file_write_atomic(path, "one", 3, 0600, &err), 0);
 	client = api_script_client(script, loop, path);
 	call = begin(CALL_CREATE, 0);

@@ -164,6 +164,7 @@ static void test_merge(void **state)
 	KUBE_CONFIG_CLEANUP struct kube_config *config = kube_config_from_files(list, NULL, &err);
 	KUBE_CONFIG_CLEANUP struct kube_config *other = kube_config_from_files(list, "b", &err);
 
+	assert_non_null(ca);
 	assert_non_null(config);
 	assert_string_equal(config->server, "https://first");
 	assert_string_equal(config->token_file, token);
@@ -183,6 +184,8 @@ static void test_in_cluster_and_order(void **state)
 	struct error err = { 0 };
 	struct kube_config *config;
 
+	assert_non_null(ca);
+	assert_non_null(namespace);
 	assert_int_equal(unsetenv("KUBERNETES_SERVICE_HOST"), 0);
 	assert_null(kube_config_in_cluster(folder, &err));
 	assert_int_equal(err.class, ERROR_NOT_FOUND);
