@@ -110,12 +110,16 @@ static int check_block(const struct local_index *index, const char *name, struct
 	local_cidr_format(block, text);
 	const char *owner = find_owner(index, name, block);
 	if (owner)
-		return error_set(err, ERROR_EXISTS, "the address block %s is in use by the environment '%s'", text, owner);
+		return error_set(err, ERROR_EXISTS,
+		                 "the address block %s is in use by the environment '%s'; 'down' it, or take another with --block", text,
+		                 owner);
 	const struct local_cidr *route = local_route_list_find_overlap(routes, block);
 	if (!route)
 		return 0;
 	local_cidr_format(*route, other);
-	return error_set(err, ERROR_EXISTS, "the address block %s overlaps the route to %s of this machine", text, other);
+	return error_set(err, ERROR_EXISTS,
+	                 "the address block %s overlaps the route to %s of this machine; end what uses it, or take another with --block",
+	                 text, other);
 }
 
 const char *local_index_elsewhere(const struct local_index *index, const char *name, const char *directory)

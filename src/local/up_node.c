@@ -164,9 +164,7 @@ static int get_addresses(struct up *up, struct error *err)
 	local_route_list_free(&routes);
 	if (result < 0) {
 		environment->state.has_block = environment->state.has_block && !is_new;
-		return error_wrap(
-			err, is_new ? "choose another with --block"
-				    : "this environment was made with it; end what uses it, or 'kamaji local down --purge' and begin anew");
+		return -1;
 	}
 	environment->state.phase = LOCAL_STARTING;
 	if (environment_save(environment, err) < 0)
