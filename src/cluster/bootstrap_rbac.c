@@ -17,10 +17,12 @@ static json_t *one(json_t *subject)
 
 static void append_cluster_bindings(json_t *objects)
 {
-	append(objects, cluster_binding(NULL, "kubeadm:cluster-admins", "cluster-admin", one(cluster_subject_group("kubeadm:cluster-admins"))));
-	append(objects, cluster_role(NULL, "kubeadm:get-nodes", json_build("[{s:[s], s:[s], s:[s]}]", "apiGroups", "", "resources", "nodes",
-	                                                                   "verbs", "get")));
-	append(objects, cluster_binding(NULL, "kubeadm:get-nodes", "kubeadm:get-nodes", one(cluster_subject_group(CLUSTER_BOOTSTRAPPERS_GROUP))));
+	append(objects,
+	       cluster_binding(NULL, "kubeadm:cluster-admins", "cluster-admin", one(cluster_subject_group("kubeadm:cluster-admins"))));
+	append(objects, cluster_role(NULL, "kubeadm:get-nodes",
+	                             json_build("[{s:[s], s:[s], s:[s]}]", "apiGroups", "", "resources", "nodes", "verbs", "get")));
+	append(objects,
+	       cluster_binding(NULL, "kubeadm:get-nodes", "kubeadm:get-nodes", one(cluster_subject_group(CLUSTER_BOOTSTRAPPERS_GROUP))));
 	append(objects, cluster_binding(NULL, "kubeadm:kubelet-bootstrap", "system:node-bootstrapper",
 	                                one(cluster_subject_group(CLUSTER_BOOTSTRAPPERS_GROUP))));
 	append(objects, cluster_binding(NULL, "kubeadm:node-autoapprove-bootstrap",

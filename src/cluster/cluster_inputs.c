@@ -13,7 +13,7 @@ static void forget_users(json_t *kubeconfig)
 	size_t index;
 	json_t *user;
 
-	json_array_foreach (json_at(kubeconfig, "users"), index, user) {
+	json_array_foreach(json_at(kubeconfig, "users"), index, user) {
 		static const char *const names[] = { "user.client-key-data", "user.token", "user.password" };
 
 		for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {

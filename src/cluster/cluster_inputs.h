@@ -11,9 +11,9 @@
 
 struct cluster_inputs {
 	const struct tenant_control_plane *tenant; /* borrowed: outlives the inputs */
-	json_t *cluster_configuration; /* value of key ClusterConfiguration in ConfigMap <tenant>-kubeadmconfig, parsed */
-	char *server;                  /* "https://host:port" of the admin kubeconfig: what workers dial */
-	char *certificate_authority;   /* base64 of the cluster CA's PEM, as it stands in that kubeconfig */
+	json_t *cluster_configuration;             /* value of key ClusterConfiguration in ConfigMap <tenant>-kubeadmconfig, parsed */
+	char *server;                              /* "https://host:port" of the admin kubeconfig: what workers dial */
+	char *certificate_authority;               /* base64 of the cluster CA's PEM, as it stands in that kubeconfig */
 };
 
 /*

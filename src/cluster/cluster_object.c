@@ -22,7 +22,8 @@ json_t *cluster_role(const char *namespace_name, const char *name, json_t *rules
 
 json_t *cluster_rule_get_config_map(const char *name)
 {
-	return json_build("[{s:[s], s:[s], s:[s], s:[s]}]", "apiGroups", "", "resourceNames", name, "resources", "configmaps", "verbs", "get");
+	return json_build("[{s:[s], s:[s], s:[s], s:[s]}]", "apiGroups", "", "resourceNames", name, "resources", "configmaps", "verbs",
+	                  "get");
 }
 
 json_t *cluster_binding(const char *namespace_name, const char *name, const char *role, json_t *subjects)

@@ -47,7 +47,8 @@ static json_t *apply_watched(const struct cluster_target *target, const struct k
 	result->writes += applied.wrote;
 	if (applied.object)
 		return applied.object;
-	json_t *live = kube_cache_get_json(cache, json_string_at(object, "metadata.namespace"), json_string_or(object, "metadata.name", ""));
+	json_t *live =
+		kube_cache_get_json(cache, json_string_at(object, "metadata.namespace"), json_string_or(object, "metadata.name", ""));
 
 	if (!live)
 		(void)error_set(err, ERROR_CONFLICT, "the object vanished while it was looked at");
@@ -77,8 +78,8 @@ static json_t *write_object(const struct cluster_target *target, const struct ku
 }
 
 /* Applies what was not applied before in this form. *stored (may be NULL) is set when a request was made; new reference. */
-static int apply_remembered(const struct cluster_target *target, const struct kube_resource *resource, const json_t *object, json_t **stored,
-                            struct cluster_result *result, struct cancel *cancel, struct error *err)
+static int apply_remembered(const struct cluster_target *target, const struct kube_resource *resource, const json_t *object,
+                            json_t **stored, struct cluster_result *result, struct cancel *cancel, struct error *err)
 {
 	FREE_CLEANUP char *key = object_key(object);
 	FREE_CLEANUP char *text = json_canonical(object);
@@ -111,7 +112,7 @@ static void record_checksum(struct cluster_result *result, const json_t *cluster
 
 	if (!entries)
 		abort();
-	json_object_foreach ((json_t *)(uintptr_t)data, key, value)
+	json_object_foreach((json_t *)(uintptr_t)data, key, value)
 		entries[i++] = (struct digest_entry){ .key = key, .value = json_string_value(value), .length = json_string_length(value) };
 	digest_entries_hex(entries, count, hex);
 	(void)snprintf(result->bootstrap_checksum, sizeof(result->bootstrap_checksum), "%.32s", hex);
@@ -143,7 +144,7 @@ static int apply_all(const struct cluster_target *target, const json_t *objects,
 	size_t index;
 	json_t *object;
 
-	json_array_foreach (objects, index, object) {
+	json_array_foreach(objects, index, object) {
 		if (apply_one(target, object, result, cancel, err) < 0) {
 			FREE_CLEANUP char *key = object_key(object);
 
@@ -165,7 +166,8 @@ static int apply_add_on(const struct cluster_target *target, const struct cluste
 
 		if (build(inputs, NULL, owner, err) < 0)
 			return -1;
-		if (apply_remembered(target, kube_resource_of(json_array_get(owner, 0)), json_array_get(owner, 0), &stored, result, cancel, err) < 0)
+		if (apply_remembered(target, kube_resource_of(json_array_get(owner, 0)), json_array_get(owner, 0), &stored, result, cancel,
+		                     err) < 0)
 			return error_wrap(err, "%s", json_string_or(json_array_get(owner, 0), "metadata.name", ""));
 		(void)snprintf(uid, 64, "%s", json_string_or(stored, "metadata.uid", ""));
 	}

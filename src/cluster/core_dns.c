@@ -12,28 +12,28 @@
 enum { DNS_HOST_INDEX = 10 }; /* kubeadm gives cluster DNS the tenth address of the first service network */
 
 static const char corefile[] = ".:53 {\n"
-                               "    errors\n"
-                               "    health {\n"
-                               "       lameduck 5s\n"
-                               "    }\n"
-                               "    ready\n"
-                               "    kubernetes %1$s in-addr.arpa ip6.arpa {\n"
-                               "       pods insecure\n"
-                               "       fallthrough in-addr.arpa ip6.arpa\n"
-                               "       ttl 30\n"
-                               "    }\n"
-                               "    prometheus :9153\n"
-                               "    forward . /etc/resolv.conf {\n"
-                               "       max_concurrent 1000\n"
-                               "    }\n"
-                               "    cache 30 {\n"
-                               "       disable success %1$s\n"
-                               "       disable denial %1$s\n"
-                               "    }\n"
-                               "    loop\n"
-                               "    reload\n"
-                               "    loadbalance\n"
-                               "}\n";
+			       "    errors\n"
+			       "    health {\n"
+			       "       lameduck 5s\n"
+			       "    }\n"
+			       "    ready\n"
+			       "    kubernetes %1$s in-addr.arpa ip6.arpa {\n"
+			       "       pods insecure\n"
+			       "       fallthrough in-addr.arpa ip6.arpa\n"
+			       "       ttl 30\n"
+			       "    }\n"
+			       "    prometheus :9153\n"
+			       "    forward . /etc/resolv.conf {\n"
+			       "       max_concurrent 1000\n"
+			       "    }\n"
+			       "    cache 30 {\n"
+			       "       disable success %1$s\n"
+			       "       disable denial %1$s\n"
+			       "    }\n"
+			       "    loop\n"
+			       "    reload\n"
+			       "    loadbalance\n"
+			       "}\n";
 
 /* imageTag alone is honoured too; upstream drops it unless a repository is named. */
 static json_t *image(const struct tenant_control_plane *tenant)
@@ -66,12 +66,12 @@ static json_t *container(const struct tenant_control_plane *tenant)
 	return json_build("{s:s, s:o, s:s, s:[s,s], s:[o,o,o,o,o], s:o, s:o, s:{s:{s:s}, s:{s:s, s:s}}, s:{s:b, s:{s:[s], s:[s]}, s:b},"
 	                  " s:[{s:s, s:s, s:b}]}",
 	                  "name", "coredns", "image", image(tenant), "imagePullPolicy", "IfNotPresent", "args", "-conf",
-	                  "/etc/coredns/Corefile", "ports", port("dns", 53, "UDP"), port("dns-tcp", 53, "TCP"), port("metrics", 9153, "TCP"),
-	                  port("liveness-probe", 8080, "TCP"), port("readiness-probe", 8181, "TCP"), "livenessProbe", liveness,
-	                  "readinessProbe", probe("/ready", "readiness-probe"), "resources", "limits", "memory", "170Mi", "requests", "cpu",
-	                  "100m", "memory", "70Mi", "securityContext", "allowPrivilegeEscalation", 0, "capabilities", "add",
-	                  "NET_BIND_SERVICE", "drop", "ALL", "readOnlyRootFilesystem", 1, "volumeMounts", "name", "config-volume",
-	                  "mountPath", "/etc/coredns", "readOnly", 1);
+	                  "/etc/coredns/Corefile", "ports", port("dns", 53, "UDP"), port("dns-tcp", 53, "TCP"),
+	                  port("metrics", 9153, "TCP"), port("liveness-probe", 8080, "TCP"), port("readiness-probe", 8181, "TCP"),
+	                  "livenessProbe", liveness, "readinessProbe", probe("/ready", "readiness-probe"), "resources", "limits", "memory",
+	                  "170Mi", "requests", "cpu", "100m", "memory", "70Mi", "securityContext", "allowPrivilegeEscalation", 0,
+	                  "capabilities", "add", "NET_BIND_SERVICE", "drop", "ALL", "readOnlyRootFilesystem", 1, "volumeMounts", "name",
+	                  "config-volume", "mountPath", "/etc/coredns", "readOnly", 1);
 }
 
 static json_t *pod_spec(const struct tenant_control_plane *tenant)
@@ -85,8 +85,9 @@ static json_t *pod_spec(const struct tenant_control_plane *tenant)
 	         json_build("[{s:i, s:{s:{s:[{s:s, s:s, s:[s]}]}, s:s}}]", "weight", 100, "podAffinityTerm", "labelSelector",
 	                    "matchExpressions", "key", "k8s-app", "operator", "In", "values", "kube-dns", "topologyKey",
 	                    "kubernetes.io/hostname"));
-	json_put(spec, "volumes", json_build("[{s:s, s:{s:s, s:[{s:s, s:s}]}}]", "name", "config-volume", "configMap", "name", "coredns",
-	                                     "items", "key", "Corefile", "path", "Corefile"));
+	json_put(spec, "volumes",
+	         json_build("[{s:s, s:{s:s, s:[{s:s, s:s}]}}]", "name", "config-volume", "configMap", "name", "coredns", "items", "key",
+	                    "Corefile", "path", "Corefile"));
 	return spec;
 }
 
@@ -95,9 +96,10 @@ static json_t *deployment(const struct tenant_control_plane *tenant)
 	json_t *object = cluster_object("apps/v1", "Deployment", "kube-system", "coredns");
 
 	json_put(object, "metadata.labels", json_build("{s:s}", "k8s-app", "kube-dns"));
-	json_put(object, "spec", json_build("{s:i, s:{s:s, s:{s:i}}, s:{s:{s:s}}, s:{s:{s:{s:s}}, s:o}}", "replicas", 2, "strategy", "type",
-	                                    "RollingUpdate", "rollingUpdate", "maxUnavailable", 1, "selector", "matchLabels", "k8s-app",
-	                                    "kube-dns", "template", "metadata", "labels", "k8s-app", "kube-dns", "spec", pod_spec(tenant)));
+	json_put(object, "spec",
+	         json_build("{s:i, s:{s:s, s:{s:i}}, s:{s:{s:s}}, s:{s:{s:{s:s}}, s:o}}", "replicas", 2, "strategy", "type",
+	                    "RollingUpdate", "rollingUpdate", "maxUnavailable", 1, "selector", "matchLabels", "k8s-app", "kube-dns",
+	                    "template", "metadata", "labels", "k8s-app", "kube-dns", "spec", pod_spec(tenant)));
 	return object;
 }
 
@@ -126,8 +128,10 @@ static int set_addresses(json_t *spec, const struct tenant_control_plane *tenant
 	const char *cidr = tenant->service_cidrs.count > 0 ? tenant->service_cidrs.items[0] : "";
 
 	if (ip_network_parse(cidr, &network) < 0 || ip_network_host(&network, DNS_HOST_INDEX, &address) < 0)
-		return error_set(err, ERROR_INVALID,
-		                 "spec.networkProfile.serviceCidrs: \"%s\" has no tenth address for cluster DNS; use a network of /28 or larger", cidr);
+		return error_set(
+			err, ERROR_INVALID,
+			"spec.networkProfile.serviceCidrs: \"%s\" has no tenth address for cluster DNS; use a network of /28 or larger",
+			cidr);
 	ip_format(&address, text);
 	json_put_string(spec, "clusterIP", text);
 	return 0;
@@ -139,8 +143,9 @@ static json_t *service(const struct tenant_control_plane *tenant, struct error *
 	json_t *spec = json_build("{s:{s:s}, s:[o,o,o]}", "selector", "k8s-app", "kube-dns", "ports", service_port("dns", 53, "UDP"),
 	                          service_port("dns-tcp", 53, "TCP"), service_port("metrics", 9153, "TCP"));
 
-	json_put(object, "metadata.labels", json_build("{s:s, s:s, s:s}", "k8s-app", "kube-dns", "kubernetes.io/cluster-service", "true",
-	                                               "kubernetes.io/name", "CoreDNS"));
+	json_put(object, "metadata.labels",
+	         json_build("{s:s, s:s, s:s}", "k8s-app", "kube-dns", "kubernetes.io/cluster-service", "true", "kubernetes.io/name",
+	                    "CoreDNS"));
 	json_put(object, "metadata.annotations", json_build("{s:s, s:s}", "prometheus.io/port", "9153", "prometheus.io/scrape", "true"));
 	json_put(object, "spec", spec);
 	if (set_addresses(spec, tenant, err) < 0) {

@@ -102,7 +102,8 @@ static int add(json_t **document, const char *pointer, json_t *value, bool repla
 	}
 	if (json_is_object(location.parent))
 		return json_object_set_new(location.parent, location.token, value) == 0
-			? 0 : error_set(err, ERROR_INVALID, "path \"%s\": the member name is not UTF-8", pointer);
+		               ? 0
+		               : error_set(err, ERROR_INVALID, "path \"%s\": the member name is not UTF-8", pointer);
 	if (json_is_array(location.parent)) {
 		size_t size = json_array_size(location.parent);
 
@@ -166,8 +167,9 @@ static int apply_one(json_t **document, const json_t *operation, struct error *e
 	if (string_equal(name, "test")) {
 		if (get(*document, path, &found, err) < 0)
 			return -1;
-		return json_equal(found, value ? value : json_null()) ? 0
-		                                                      : error_set(err, ERROR_INVALID, "test of \"%s\" failed: it has another value", path);
+		return json_equal(found, value ? value : json_null())
+		               ? 0
+		               : error_set(err, ERROR_INVALID, "test of \"%s\" failed: it has another value", path);
 	}
 	return error_set(err, ERROR_INVALID, "op \"%s\" is none of add, remove, replace, move, copy, test", name);
 }
@@ -182,7 +184,7 @@ int json_patch_apply(json_t **document, const json_t *operations, struct error *
 		json_decref(result);
 		return error_set(err, ERROR_EXHAUSTED, "more than %d operations", JSON_PATCH_MAXIMUM_OPERATIONS);
 	}
-	json_array_foreach (operations, index, operation) {
+	json_array_foreach(operations, index, operation) {
 		if (apply_one(&result, operation, err) < 0) {
 			json_decref(result);
 			return error_wrap(err, "[%zu]", index);

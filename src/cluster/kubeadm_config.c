@@ -15,7 +15,7 @@ static json_t *external_arguments(const json_t *arguments)
 	size_t index;
 	json_t *argument;
 
-	json_array_foreach (arguments, index, argument) {
+	json_array_foreach(arguments, index, argument) {
 		if (!list)
 			list = json_array();
 		(void)json_array_append_new(list, json_build("{s:s, s:s}", "name", json_string_or(argument, "Name", ""), "value",

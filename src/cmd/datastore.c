@@ -90,7 +90,8 @@ static int parse(struct settings *settings, int argc, char **argv, bool *help, s
 		  .target = &settings->compaction_mode,
 		  .choices = "periodic|revision",
 		  .help = "how history is bounded without being asked" },
-		TEXT("auto-compaction-retention", settings->compaction_retention, "periodic: 5m, 1h (a bare number: hours); revision: a count; 0: off"),
+		TEXT("auto-compaction-retention", settings->compaction_retention,
+		     "periodic: 5m, 1h (a bare number: hours); revision: a count; 0: off"),
 		{ .name = "watch-progress-notify-interval",
 		  .type = OPTION_DURATION,
 		  .target = &settings->progress_ms,
@@ -99,13 +100,36 @@ static int parse(struct settings *settings, int argc, char **argv, bool *help, s
 		  .help = "progress is told to quiet watches that asked for it" },
 		TEXT("auth-token", settings->auth_token, "how logins are remembered: simple"),
 		TEXT("log-level", settings->log_level, "debug, info, warn or error"),
-		{ .name = "log-format", .type = OPTION_CHOICE, .target = &settings->log_format, .choices = "json|console", .help = "of the log on stderr" },
-		UNUSED("listen-peer-urls"), UNUSED("initial-advertise-peer-urls"), UNUSED("initial-cluster"), UNUSED("initial-cluster-token"),
-		UNUSED("initial-cluster-state"), UNUSED("peer-cert-file"), UNUSED("peer-key-file"), UNUSED("peer-trusted-ca-file"),
-		UNUSED_SWITCH("peer-client-cert-auth"), UNUSED("snapshot-count"), UNUSED("heartbeat-interval"), UNUSED("election-timeout"),
-		UNUSED("max-snapshots"), UNUSED("max-wals"), UNUSED("wal-dir"), UNUSED("logger"), UNUSED("log-outputs"), UNUSED("metrics"),
-		UNUSED_SWITCH("pre-vote"), UNUSED_SWITCH("strict-reconfig-check"), UNUSED("bcrypt-cost"),
-		UNUSED_SWITCH("enable-pprof"), UNUSED("feature-gates"), UNUSED("backend-batch-interval"), UNUSED("backend-batch-limit"),
+		{ .name = "log-format",
+		  .type = OPTION_CHOICE,
+		  .target = &settings->log_format,
+		  .choices = "json|console",
+		  .help = "of the log on stderr" },
+		UNUSED("listen-peer-urls"),
+		UNUSED("initial-advertise-peer-urls"),
+		UNUSED("initial-cluster"),
+		UNUSED("initial-cluster-token"),
+		UNUSED("initial-cluster-state"),
+		UNUSED("peer-cert-file"),
+		UNUSED("peer-key-file"),
+		UNUSED("peer-trusted-ca-file"),
+		UNUSED_SWITCH("peer-client-cert-auth"),
+		UNUSED("snapshot-count"),
+		UNUSED("heartbeat-interval"),
+		UNUSED("election-timeout"),
+		UNUSED("max-snapshots"),
+		UNUSED("max-wals"),
+		UNUSED("wal-dir"),
+		UNUSED("logger"),
+		UNUSED("log-outputs"),
+		UNUSED("metrics"),
+		UNUSED_SWITCH("pre-vote"),
+		UNUSED_SWITCH("strict-reconfig-check"),
+		UNUSED("bcrypt-cost"),
+		UNUSED_SWITCH("enable-pprof"),
+		UNUSED("feature-gates"),
+		UNUSED("backend-batch-interval"),
+		UNUSED("backend-batch-limit"),
 		{ 0 },
 	};
 
@@ -202,7 +226,8 @@ static int listen_all(struct datastore *datastore, struct error *err)
 		if (read_url(datastore->listen.items[i], &secure, &address, err) < 0)
 			return error_wrap(err, "--listen-client-urls");
 		if (secure && datastore->tls == NULL)
-			return error_set(err, ERROR_INVALID, "--listen-client-urls: %s needs --cert-file and --key-file", datastore->listen.items[i]);
+			return error_set(err, ERROR_INVALID, "--listen-client-urls: %s needs --cert-file and --key-file",
+			                 datastore->listen.items[i]);
 		if (etcd_server_listen(datastore->server, address, secure ? datastore_tls_identity(datastore->tls) : NULL, err) < 0)
 			return -1;
 	}
@@ -243,7 +268,8 @@ static int open_store(struct datastore *datastore, const struct settings *settin
 	if (datastore->store == NULL)
 		return -1;
 	if (report.lost)
-		log_warning("datastore.lost", "changes that were acknowledged are missing; revisions continue far ahead and everybody lists again",
+		log_warning("datastore.lost",
+		            "changes that were acknowledged are missing; revisions continue far ahead and everybody lists again",
 		            LOG_STRING("detail", report.detail));
 	return 0;
 }
@@ -262,7 +288,8 @@ static int start(struct datastore *datastore, const struct settings *settings, s
 
 	string_list_split(&datastore->listen, settings->listen_client_urls, ',');
 	string_list_split(&datastore->advertise,
-	                  string_empty(settings->advertise_client_urls) ? settings->listen_client_urls : settings->advertise_client_urls, ',');
+	                  string_empty(settings->advertise_client_urls) ? settings->listen_client_urls : settings->advertise_client_urls,
+	                  ',');
 	string_list_take(&datastore->advertise, NULL);
 	options.client_urls = (const char *const *)datastore->advertise.items;
 	if (read_compaction(settings, &options, err) < 0)
@@ -338,7 +365,8 @@ int cmd_datastore(int argc, char **argv)
 	if (parse(&settings, argc, argv, &help, &err) == 0 && log_level_parse(settings.log_level, &level) < 0)
 		error_set(&err, ERROR_INVALID, "--log-level: \"%s\" is none of debug, info, warn, error", settings.log_level);
 	if (err.class == ERROR_NONE && strcmp(settings.auth_token, "simple") != 0)
-		error_set(&err, ERROR_INVALID, "--auth-token: \"%s\" is not supported, only simple is (leave the option out)", settings.auth_token);
+		error_set(&err, ERROR_INVALID, "--auth-token: \"%s\" is not supported, only simple is (leave the option out)",
+		          settings.auth_token);
 	if (err.class != ERROR_NONE) {
 		(void)fprintf(stderr, "kamaji datastore: %s\n", err.message);
 		return EXIT_CODE_USAGE;
@@ -353,7 +381,8 @@ int cmd_datastore(int argc, char **argv)
 		log_error("datastore.start", "cannot start", &err);
 		code = EXIT_CODE_FAILURE;
 	} else {
-		log_info("datastore.ready", "serving", LOG_STRING("version", kamaji_version), LOG_STRING("urls", settings.listen_client_urls));
+		log_info("datastore.ready", "serving", LOG_STRING("version", kamaji_version),
+		         LOG_STRING("urls", settings.listen_client_urls));
 		wait_for_the_end(&datastore);
 		log_info("datastore.stopping", "stopping");
 	}

@@ -10,7 +10,8 @@
 static void print_help(const struct option_definition *definitions)
 {
 	(void)printf("Usage: kamaji datastore import FILE --data-dir DIR\n\n"
-	             "Makes a store out of an etcd snapshot (what `etcdctl snapshot save` writes): all keys with their revisions, leases, users\n"
+	             "Makes a store out of an etcd snapshot (what `etcdctl snapshot save` writes): all keys with their revisions, leases, "
+	             "users\n"
 	             "and roles. The folder must not hold a store yet. A damaged file is refused and leaves nothing behind.\n\n"
 	             "Examples:\n"
 	             "  kamaji datastore import backup.db --data-dir /var/lib/store\n\n"

@@ -16,9 +16,9 @@
 
 static const char about[] = "Usage: kamaji local up [OPTIONS]\n\n"
 			    "Starts a Kubernetes admin cluster on this machine (one node in Linux namespaces of its own) with Kamaji in "
-                            "it, or repairs what an\n"
+			    "it, or repairs what an\n"
 			    "earlier, perhaps interrupted, run left. Needs root. Upstream programs are taken from --components-from, the "
-                            "official downloads or a\n"
+			    "official downloads or a\n"
 			    "build from pinned Go modules, in this order, once. For testing and learning, not for production.";
 
 static const char examples[] = "Examples:\n"

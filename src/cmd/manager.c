@@ -42,8 +42,15 @@ static void set_defaults(struct command_line *line)
 	line->manager.service_account = from_environment("SERVICE_ACCOUNT");
 	line->manager.migrate_image = "docker.io/clastix/kamaji";
 	line->ignored = (struct ignored_flags){
-		.pprof_address = "", .temporary_directory = "/tmp/kamaji", .webhook_ca_path = "", .zap_encoder = "", .zap_level = "",
-		.zap_stacktrace = "", .zap_time = "", .disable_telemetry = true, .zap_devel = false,
+		.pprof_address = "",
+		.temporary_directory = "/tmp/kamaji",
+		.webhook_ca_path = "",
+		.zap_encoder = "",
+		.zap_level = "",
+		.zap_stacktrace = "",
+		.zap_time = "",
+		.disable_telemetry = true,
+		.zap_devel = false,
 	};
 	line->log_format = "json";
 	line->log_level = "info";
@@ -73,8 +80,12 @@ static int parse(struct command_line *line, int argc, char **argv, bool *help, b
 		WORKERS("max-concurrent-cluster-reconciles", manager->cluster_workers, "tenant clusters written to at once"),
 		DURATION("controller-reconcile-timeout", manager->reconcile_timeout_ms, 1000, "limit of one reconcile"),
 		DURATION("cache-resync-period", manager->resync_ms, 60 * 1000, "every object is looked at once in this time, from caches"),
-		{ .name = "certificate-expiration-deadline", .type = OPTION_DURATION, .target = &manager->certificate_deadline_ms, .minimum = DAY_MS,
-		  .maximum = HALF_CERTIFICATE_MS, .help = "certificates are renewed this long before their end" },
+		{ .name = "certificate-expiration-deadline",
+		  .type = OPTION_DURATION,
+		  .target = &manager->certificate_deadline_ms,
+		  .minimum = DAY_MS,
+		  .maximum = HALF_CERTIFICATE_MS,
+		  .help = "certificates are renewed this long before their end" },
 		CHOICE("key-algorithm", manager->key_algorithm, "ECDSA-P256|RSA-2048", "of new certificate keys; existing keys stay"),
 		CHOICE("template-profile", manager->template_profile, "native|upstream", "pod template of new tenants"),
 		TEXT("kine-image", manager->kine_image, "image of the kine container for SQL and NATS DataStores"),
@@ -110,10 +121,12 @@ static int check(const struct command_line *line, struct error *err)
 	const struct manager_options *manager = &line->manager;
 
 	if (manager->leader_elect && string_empty(manager->namespace_name))
-		return error_set(err, ERROR_INVALID,
-		                 "--pod-namespace (or env POD_NAMESPACE) is needed for leader election; name it, or give --leader-elect=false");
+		return error_set(
+			err, ERROR_INVALID,
+			"--pod-namespace (or env POD_NAMESPACE) is needed for leader election; name it, or give --leader-elect=false");
 	if (manager->lease_renew_ms >= manager->lease_duration_ms || manager->lease_retry_ms >= manager->lease_renew_ms)
-		return error_set(err, ERROR_INVALID, "--lease-duration must be longer than --lease-renew-deadline, and that longer than --lease-retry-period");
+		return error_set(err, ERROR_INVALID,
+		                 "--lease-duration must be longer than --lease-renew-deadline, and that longer than --lease-retry-period");
 	return 0;
 }
 
@@ -173,7 +186,8 @@ static void print_help(struct command_line *line)
 	       "tenant cluster. The admin cluster is the one of $KUBECONFIG, else the one this pod runs in, else of ~/.kube/config.\n\n"
 	       "Options:\n");
 	(void)parse(line, 0, NULL, NULL, true, NULL);
-	printf("\nUpstream's flags --pprof-bind-address, --tmp-directory, --webhook-ca-path, --disable-telemetry and --zap-* are accepted;\n"
+	printf("\nUpstream's flags --pprof-bind-address, --tmp-directory, --webhook-ca-path, --disable-telemetry and --zap-* are "
+	       "accepted;\n"
 	       "--zap-log-level sets the level, nothing is ever sent anywhere.\n\n"
 	       "Examples:\n"
 	       "  kamaji manager --datastore=default\n"

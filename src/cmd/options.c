@@ -220,8 +220,8 @@ void options_print(const struct option_definition *definitions, FILE *out)
 	for (; definitions->name; definitions++) {
 		if (definitions->hidden)
 			continue;
-		FREE_CLEANUP char *left = string_printf("--%s%s", definitions->name,
-		                                        definitions->type == OPTION_CHOICE ? "" : kinds[definitions->type]);
+		FREE_CLEANUP char *left =
+			string_printf("--%s%s", definitions->name, definitions->type == OPTION_CHOICE ? "" : kinds[definitions->type]);
 
 		if (definitions->type == OPTION_CHOICE)
 			fprintf(out, "  %s %s\n  %-38s", left, definitions->choices, "");

@@ -38,11 +38,11 @@ enum option_type {
 struct option_definition {
 	const char *name; /* without dashes; NULL ends a table */
 	enum option_type type;
-	void *target;       /* its value before parsing is the default */
-	const char *help;   /* one line */
+	void *target;     /* its value before parsing is the default */
+	const char *help; /* one line */
 	const char *choices;
 	int64_t minimum, maximum; /* both 0: no limits (integers then must not be negative) */
-	bool hidden;        /* accepted, not listed */
+	bool hidden;              /* accepted, not listed */
 };
 
 /*

@@ -82,9 +82,12 @@ struct cluster_controller *cluster_controller_new(struct manager_context *contex
 		abort();
 	controller->context = context;
 	(void)pthread_mutex_init(&controller->mutex, NULL);
-	controller->group = worker_group_new(&(struct worker_group_options){
-		.name = "cluster", .workers = (unsigned)context->options->cluster_workers, .timeout_ms = context->options->reconcile_timeout_ms,
-		.stop = context->stop, .reconcile = reconcile, .argument = controller });
+	controller->group = worker_group_new(&(struct worker_group_options){ .name = "cluster",
+	                                                                     .workers = (unsigned)context->options->cluster_workers,
+	                                                                     .timeout_ms = context->options->reconcile_timeout_ms,
+	                                                                     .stop = context->stop,
+	                                                                     .reconcile = reconcile,
+	                                                                     .argument = controller });
 	kube_cache_add_handler(context->tenants, on_tenant, controller);
 	kube_cache_add_handler(context->deployments, on_owned, controller);
 	kube_cache_add_handler(context->services, on_owned, controller);

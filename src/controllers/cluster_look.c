@@ -130,11 +130,19 @@ static struct cluster_session *make_session(struct look *look, const struct buff
 	}
 	if (cluster_kubelet_config_name(look->tenant.version, kubelet_config, sizeof(kubelet_config), err) < 0)
 		return NULL;
-	return cluster_session_new(&(struct cluster_session_options){
-		.context = look->context, .key = look->key, .address = address, .port = (uint16_t)look->tenant.port,
-		.server_name = names_service_host(look->arena, look->tenant.name, look->tenant.namespace), .kubelet_config_name = kubelet_config,
-		.fingerprint = look->fingerprint, .kubeconfig = kubeconfig->data, .kubeconfig_length = kubeconfig->length,
-		.on_change = on_change, .argument = argument }, err);
+	return cluster_session_new(&(struct cluster_session_options){ .context = look->context,
+	                                                              .key = look->key,
+	                                                              .address = address,
+	                                                              .port = (uint16_t)look->tenant.port,
+	                                                              .server_name = names_service_host(look->arena, look->tenant.name,
+	                                                                                                look->tenant.namespace),
+	                                                              .kubelet_config_name = kubelet_config,
+	                                                              .fingerprint = look->fingerprint,
+	                                                              .kubeconfig = kubeconfig->data,
+	                                                              .kubeconfig_length = kubeconfig->length,
+	                                                              .on_change = on_change,
+	                                                              .argument = argument },
+	                           err);
 }
 
 static void enable(json_t *status, const char *path, bool enabled, int64_t now)
@@ -155,7 +163,8 @@ static int write_status(struct look *look, const struct cluster_result *result, 
 	if (!status)
 		return 0;
 	if (*result->bootstrap_checksum)
-		(void)status_record(status, "kubeadmPhase.bootstrapToken", json_build("{s:s}", "checksum", result->bootstrap_checksum), true, now);
+		(void)status_record(status, "kubeadmPhase.bootstrapToken", json_build("{s:s}", "checksum", result->bootstrap_checksum),
+		                    true, now);
 	if (result->core_dns_enabled || json_at(status, "addons.coreDNS"))
 		enable(status, "addons.coreDNS", result->core_dns_enabled, now);
 	if (result->kube_proxy_enabled || json_at(status, "addons.kubeProxy"))
@@ -186,7 +195,8 @@ static int bring_up_to_date(struct look *look, struct cluster_session *session, 
 	manager_metrics_observe_step("PhaseBootstrapToken", (double)(clock_monotonic_ns() - begin) / 1e9);
 	if (result.writes > 0)
 		log_info("cluster.bootstrapped", "objects inside the tenant written", LOG_STRING("tenant", look->key),
-		         LOG_INTEGER("writes", result.writes), LOG_INTEGER("milliseconds", (int64_t)(clock_monotonic_ns() - begin) / 1000000));
+		         LOG_INTEGER("writes", result.writes),
+		         LOG_INTEGER("milliseconds", (int64_t)(clock_monotonic_ns() - begin) / 1000000));
 	return 0;
 }
 

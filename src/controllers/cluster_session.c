@@ -23,9 +23,11 @@ static void on_change(const struct kube_notice *notice, void *argument)
 static struct kube_cache *watch_one(struct cluster_session *session, struct loop *loop, const char *namespace_name, const char *name)
 {
 	FREE_CLEANUP char *selector = string_printf("metadata.name=%s", name);
-	struct kube_cache *cache = kube_cache_new(&(struct kube_cache_options){
-		.loop = loop, .client = session->target.client, .resource = &kube_resource_config_map, .namespace = namespace_name,
-		.field_selector = selector });
+	struct kube_cache *cache = kube_cache_new(&(struct kube_cache_options){ .loop = loop,
+	                                                                        .client = session->target.client,
+	                                                                        .resource = &kube_resource_config_map,
+	                                                                        .namespace = namespace_name,
+	                                                                        .field_selector = selector });
 
 	kube_cache_add_handler(cache, on_change, session);
 	kube_cache_start(cache);
@@ -39,10 +41,14 @@ static struct kube_client *connect_to(const struct cluster_session_options *opti
 
 	if (!config)
 		return NULL;
-	return kube_client_new(&(struct kube_client_options){ .loop = options->context->loop, .config = config,
-	                                                      .connect_address = options->address, .connect_port = options->port,
-	                                                      .server_name = options->server_name, .metrics_host = "tenant",
-	                                                      .maximum_in_flight = 4, .connect_timeout_ms = 3000 },
+	return kube_client_new(&(struct kube_client_options){ .loop = options->context->loop,
+	                                                      .config = config,
+	                                                      .connect_address = options->address,
+	                                                      .connect_port = options->port,
+	                                                      .server_name = options->server_name,
+	                                                      .metrics_host = "tenant",
+	                                                      .maximum_in_flight = 4,
+	                                                      .connect_timeout_ms = 3000 },
 	                       err);
 }
 

@@ -16,9 +16,9 @@ struct manager_context;
 struct cluster_session {
 	struct cluster_target target;
 	struct cluster_applied applied;
-	char *fingerprint; /* credentials and address it was made for */
+	char *fingerprint;             /* credentials and address it was made for */
 	char settled[DIGEST_HEX_SIZE]; /* inputs of the last look that wrote nothing */
-	atomic_bool disturbed; /* a watched object changed since the last look */
+	atomic_bool disturbed;         /* a watched object changed since the last look */
 	void (*on_change)(const char *key, void *argument);
 	void *argument;
 	char *key;
@@ -26,13 +26,13 @@ struct cluster_session {
 
 struct cluster_session_options {
 	struct manager_context *context;
-	const char *key;          /* the tenant */
-	const char *address;      /* IP to dial */
+	const char *key;     /* the tenant */
+	const char *address; /* IP to dial */
 	uint16_t port;
-	const char *server_name;  /* <tenant>.<namespace>.svc */
+	const char *server_name; /* <tenant>.<namespace>.svc */
 	const char *kubelet_config_name;
 	const char *fingerprint;
-	const char *kubeconfig;   /* credentials; not kept */
+	const char *kubeconfig; /* credentials; not kept */
 	size_t kubeconfig_length;
 	void (*on_change)(const char *key, void *argument); /* on the loop: a watched object changed */
 	void *argument;

@@ -79,9 +79,12 @@ struct data_store_controller *data_store_controller_new(struct manager_context *
 		abort();
 	controller->context = context;
 	(void)pthread_mutex_init(&controller->mutex, NULL);
-	controller->group = worker_group_new(&(struct worker_group_options){
-		.name = "datastore", .workers = DATA_STORE_WORKERS, .timeout_ms = context->options->reconcile_timeout_ms, .stop = context->stop,
-		.reconcile = data_store_reconcile, .argument = controller });
+	controller->group = worker_group_new(&(struct worker_group_options){ .name = "datastore",
+	                                                                     .workers = DATA_STORE_WORKERS,
+	                                                                     .timeout_ms = context->options->reconcile_timeout_ms,
+	                                                                     .stop = context->stop,
+	                                                                     .reconcile = data_store_reconcile,
+	                                                                     .argument = controller });
 	kube_cache_add_handler(context->data_stores, on_data_store, controller);
 	kube_cache_add_handler(context->tenants, on_tenant, controller);
 	kube_cache_add_handler(context->references, on_secret, controller);

@@ -25,7 +25,7 @@ void data_store_credentials_free(struct data_store_credentials *credentials);
 /* Reads the Secrets when needed. Errors name the field and the Secret (datastore/connection.h). */
 int data_store_credentials_get(struct data_store_credentials *credentials, const json_t *data_store, struct data_store_access **access,
                                struct cancel *cancel, struct error *err);
-void data_store_access_unref(struct data_store_access *access); /* NULL is fine */
+void data_store_access_unref(struct data_store_access *access);                                   /* NULL is fine */
 void data_store_credentials_forget(struct data_store_credentials *credentials, const char *name); /* the DataStore is gone */
 
 static inline void data_store_access_cleanup(struct data_store_access **access)

@@ -13,19 +13,19 @@
 #include "io/cancel.h"
 
 enum {
-	DATA_STORE_CHECK_MS = 60 * 1000,      /* a store that answers is asked again after this */
-	DATA_STORE_RETRY_MS = 1000,           /* one that does not, first after this, doubling */
+	DATA_STORE_CHECK_MS = 60 * 1000, /* a store that answers is asked again after this */
+	DATA_STORE_RETRY_MS = 1000,      /* one that does not, first after this, doubling */
 	DATA_STORE_RETRY_MAXIMUM_MS = 30 * 1000,
 	DATA_STORE_CHECK_TIMEOUT_MS = 5 * 1000,
 };
 
 /* Only the worker that owns the name touches one. */
 struct data_store_record {
-	char *fingerprint;  /* credentials and endpoints that were seen last (free()) */
-	bool usable;        /* valid and answering at the last look */
-	bool known;         /* there was a last look */
-	uint64_t retry_ms;  /* next delay while it does not answer */
-	char problem[256];  /* what the last Event told */
+	char *fingerprint; /* credentials and endpoints that were seen last (free()) */
+	bool usable;       /* valid and answering at the last look */
+	bool known;        /* there was a last look */
+	uint64_t retry_ms; /* next delay while it does not answer */
+	char problem[256]; /* what the last Event told */
 };
 
 struct data_store_controller {

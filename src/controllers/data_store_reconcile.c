@@ -59,8 +59,8 @@ static int set_finalizer(struct look *look, bool present, struct cancel *cancel,
 	KUBE_ENTRY_CLEANUP struct kube_entry *before = kube_cache_get_key(cache, look->name);
 	json_t *stored = NULL;
 
-	if (object_patch_finalizer(look->controller->context->client, &kube_resource_data_store, look->object, FINALIZER_DATA_STORE, present,
-	                           &stored, cancel, err) < 0)
+	if (object_patch_finalizer(look->controller->context->client, &kube_resource_data_store, look->object, FINALIZER_DATA_STORE,
+	                           present, &stored, cancel, err) < 0)
 		return -1;
 	if (!stored)
 		return 0;
@@ -155,8 +155,8 @@ static int write_status(struct look *look, const struct string_list *users, stru
 	                                                json_integer_or(look->object, "metadata.generation", 0), clock_wall_seconds());
 	json_t *stored = NULL;
 
-	if (object_patch_status(look->controller->context->client, &kube_resource_data_store, look->object,
-	                        json_at(look->object, "status"), status, &stored, cancel, err) < 0)
+	if (object_patch_status(look->controller->context->client, &kube_resource_data_store, look->object, json_at(look->object, "status"),
+	                        status, &stored, cancel, err) < 0)
 		return -1;
 	if (!stored)
 		return 0;

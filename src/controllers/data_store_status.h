@@ -12,14 +12,14 @@
 #define CONDITION_DATA_STORE_CONNECTION "kamaji.clastix.io/DataStoreConnection"
 
 struct data_store_findings {
-	const struct string_list *used_by;     /* sorted "namespace/name" */
-	const char *invalid_reason;            /* reason of DataStoreValidation=False, NULL when valid */
+	const struct string_list *used_by; /* sorted "namespace/name" */
+	const char *invalid_reason;        /* reason of DataStoreValidation=False, NULL when valid */
 	const char *invalid_message;
-	bool connection_known;                 /* the store was asked */
-	const char *connection_reason;         /* "Connected", or why not */
+	bool connection_known;         /* the store was asked */
+	const char *connection_reason; /* "Connected", or why not */
 	const char *connection_message;
 	bool connected;
-	bool deletion_refused;                 /* being deleted while in use */
+	bool deletion_refused; /* being deleted while in use */
 };
 
 /* The whole status (new reference): `stored` (may be NULL) with the findings in it. */

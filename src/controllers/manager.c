@@ -26,10 +26,10 @@
 #include "pki/issuer.h"
 
 enum {
-	REQUEST_THREADS = 8,           /* writes of one reconcile that run side by side */
-	RSA_STOCK = 2,                 /* service-account keys made in advance */
-	API_RETRY_MS = 2 * 1000,       /* until the admin API server answers at the start */
-	CACHE_REPORT_MS = 15 * 1000,   /* a start that takes longer says why */
+	REQUEST_THREADS = 8,         /* writes of one reconcile that run side by side */
+	RSA_STOCK = 2,               /* service-account keys made in advance */
+	API_RETRY_MS = 2 * 1000,     /* until the admin API server answers at the start */
+	CACHE_REPORT_MS = 15 * 1000, /* a start that takes longer says why */
 	STOP_AFTER_CANCEL_MS = 5 * 1000,
 };
 
@@ -53,7 +53,8 @@ static int make_client(struct manager *manager, struct kube_client **client, str
 
 	if (!config)
 		return -1;
-	*client = kube_client_new(&(struct kube_client_options){ .loop = manager->context.loop, .config = config, .metrics_host = "admin" }, err);
+	*client = kube_client_new(&(struct kube_client_options){ .loop = manager->context.loop, .config = config, .metrics_host = "admin" },
+	                          err);
 	return *client ? 0 : -1;
 }
 
@@ -118,8 +119,8 @@ static int wait_for_api(struct manager *manager, bool *gateway, struct error *er
 		bool served = false;
 
 		error_clear(err);
-		if (kube_client_serves(manager->context.client, &kube_resource_tenant_control_plane, &served, manager->running, err) == 0 && served &&
-		    kube_client_serves(manager->context.client, &kube_resource_tls_route, gateway, manager->running, err) == 0)
+		if (kube_client_serves(manager->context.client, &kube_resource_tenant_control_plane, &served, manager->running, err) == 0 &&
+		    served && kube_client_serves(manager->context.client, &kube_resource_tls_route, gateway, manager->running, err) == 0)
 			return 0;
 		if (err->class == ERROR_NONE)
 			(void)error_set(err, ERROR_NOT_FOUND, "tenantcontrolplanes.kamaji.clastix.io is not served (install the CRDs)");
@@ -205,17 +206,27 @@ static int become_leader(struct manager *manager, struct error *err)
 
 	if (make_client(manager, &client, err) < 0)
 		return -1;
-	manager->election = lease_election_start(&(struct lease_election_options){
-		.client = client, .namespace = options->namespace_name, .name = LEASE_MANAGER, .identity = manager->identity,
-		.lease_duration_ms = (unsigned)options->lease_duration_ms, .renew_deadline_ms = (unsigned)options->lease_renew_ms,
-		.retry_period_ms = (unsigned)options->lease_retry_ms, .on_acquired = on_acquired, .on_lost = on_lost, .on_leader = on_leader,
-		.argument = manager }, err);
+	manager->election =
+		lease_election_start(&(struct lease_election_options){ .client = client,
+	                                                               .namespace = options->namespace_name,
+	                                                               .name = LEASE_MANAGER,
+	                                                               .identity = manager->identity,
+	                                                               .lease_duration_ms = (unsigned)options->lease_duration_ms,
+	                                                               .renew_deadline_ms = (unsigned)options->lease_renew_ms,
+	                                                               .retry_period_ms = (unsigned)options->lease_retry_ms,
+	                                                               .on_acquired = on_acquired,
+	                                                               .on_lost = on_lost,
+	                                                               .on_leader = on_leader,
+	                                                               .argument = manager },
+	                             err);
 	if (!manager->election)
 		return -1;
 	THREAD_LOCKED(&manager->mutex);
 	while (!manager->leading && !manager->lost && !cancel_is_triggered(manager->running))
 		(void)thread_condition_wait(&manager->changed, &manager->mutex, UINT64_MAX);
-	return manager->leading && !cancel_is_triggered(manager->running) ? 0 : error_set(err, ERROR_CANCELLED, "stopped while waiting for the Lease");
+	return manager->leading && !cancel_is_triggered(manager->running)
+	               ? 0
+	               : error_set(err, ERROR_CANCELLED, "stopped while waiting for the Lease");
 }
 
 static int start_controllers(struct manager_context *context, struct error *err)
@@ -272,7 +283,8 @@ static int prepare(struct manager *manager, struct error *err)
 	struct manager_context *context = &manager->context;
 	bool gateway = false;
 
-	if (manager_probes_start(&manager->probes, context->loop, manager->options.probe_address, manager->options.metrics_address, err) < 0)
+	if (manager_probes_start(&manager->probes, context->loop, manager->options.probe_address, manager->options.metrics_address, err) <
+	    0)
 		return -1;
 	manager_probes_set(&manager->probes, false, "the admin API server");
 	if (wait_for_api(manager, &gateway, err) < 0)

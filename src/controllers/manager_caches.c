@@ -43,7 +43,7 @@ static void index_data_store(const json_t *object, struct string_list *values, v
 
 	add_name(values, json_string_or(object, "spec.dataStore", context->options->data_store));
 	add_name(values, json_string_at(object, "status.storage.dataStoreName"));
-	json_array_foreach (json_at(object, "spec.dataStoreOverrides"), index, override)
+	json_array_foreach(json_at(object, "spec.dataStoreOverrides"), index, override)
 		add_name(values, json_string_at(override, "dataStore"));
 }
 
@@ -62,9 +62,12 @@ static void add_reference(struct string_list *values, const json_t *reference)
 static void index_secret(const json_t *object, struct string_list *values, void *argument)
 {
 	static const char *const paths[] = {
-		"spec.tlsConfig.certificateAuthority.certificate", "spec.tlsConfig.certificateAuthority.privateKey",
-		"spec.tlsConfig.clientCertificate.certificate",    "spec.tlsConfig.clientCertificate.privateKey",
-		"spec.basicAuth.username",                         "spec.basicAuth.password",
+		"spec.tlsConfig.certificateAuthority.certificate",
+		"spec.tlsConfig.certificateAuthority.privateKey",
+		"spec.tlsConfig.clientCertificate.certificate",
+		"spec.tlsConfig.clientCertificate.privateKey",
+		"spec.basicAuth.username",
+		"spec.basicAuth.password",
 	};
 
 	for (size_t i = 0; i < ARRAY_LENGTH(paths); i++)
@@ -83,20 +86,30 @@ static struct kube_cache *labelled_cache(struct manager_context *context, const 
 {
 	const struct kube_cache_index tenant_index = { .name = INDEX_TENANT, .function = index_tenant };
 
-	return kube_cache_new(&(struct kube_cache_options){ .loop = context->loop, .client = context->client, .resource = resource,
-	                                                    .label_selector = PROJECT_SELECTOR, .indexes = &tenant_index, .index_count = 1 });
+	return kube_cache_new(&(struct kube_cache_options){ .loop = context->loop,
+	                                                    .client = context->client,
+	                                                    .resource = resource,
+	                                                    .label_selector = PROJECT_SELECTOR,
+	                                                    .indexes = &tenant_index,
+	                                                    .index_count = 1 });
 }
 
 static void make_secret_caches(struct manager_context *context)
 {
 	const struct kube_cache_index tenant_index = { .name = INDEX_TENANT, .function = index_tenant };
 
-	context->secrets = kube_cache_new(&(struct kube_cache_options){
-		.loop = context->loop, .client = context->client, .resource = &kube_resource_secret, .label_selector = PROJECT_SELECTOR,
-		.transform = manager_metrics_secret_transform, .indexes = &tenant_index, .index_count = 1 });
-	context->references = kube_cache_new(&(struct kube_cache_options){
-		.loop = context->loop, .client = context->client, .resource = &kube_resource_secret, .metadata_only = true,
-		.transform = strip_reference });
+	context->secrets = kube_cache_new(&(struct kube_cache_options){ .loop = context->loop,
+	                                                                .client = context->client,
+	                                                                .resource = &kube_resource_secret,
+	                                                                .label_selector = PROJECT_SELECTOR,
+	                                                                .transform = manager_metrics_secret_transform,
+	                                                                .indexes = &tenant_index,
+	                                                                .index_count = 1 });
+	context->references = kube_cache_new(&(struct kube_cache_options){ .loop = context->loop,
+	                                                                   .client = context->client,
+	                                                                   .resource = &kube_resource_secret,
+	                                                                   .metadata_only = true,
+	                                                                   .transform = strip_reference });
 }
 
 void manager_context_make_caches(struct manager_context *context, bool gateway)
@@ -104,12 +117,16 @@ void manager_context_make_caches(struct manager_context *context, bool gateway)
 	const struct kube_cache_index store_index = { .name = INDEX_DATA_STORE, .function = index_data_store, .argument = context };
 	const struct kube_cache_index secret_index = { .name = INDEX_SECRET, .function = index_secret };
 
-	context->tenants = kube_cache_new(&(struct kube_cache_options){ .loop = context->loop, .client = context->client,
+	context->tenants = kube_cache_new(&(struct kube_cache_options){ .loop = context->loop,
+	                                                                .client = context->client,
 	                                                                .resource = &kube_resource_tenant_control_plane,
-	                                                                .indexes = &store_index, .index_count = 1 });
-	context->data_stores = kube_cache_new(&(struct kube_cache_options){ .loop = context->loop, .client = context->client,
+	                                                                .indexes = &store_index,
+	                                                                .index_count = 1 });
+	context->data_stores = kube_cache_new(&(struct kube_cache_options){ .loop = context->loop,
+	                                                                    .client = context->client,
 	                                                                    .resource = &kube_resource_data_store,
-	                                                                    .indexes = &secret_index, .index_count = 1 });
+	                                                                    .indexes = &secret_index,
+	                                                                    .index_count = 1 });
 	make_secret_caches(context);
 	context->config_maps = labelled_cache(context, &kube_resource_config_map);
 	context->deployments = labelled_cache(context, &kube_resource_deployment);

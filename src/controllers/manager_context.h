@@ -37,17 +37,17 @@ struct cluster_controller;
 
 struct manager_context {
 	const struct manager_options *options;
-	struct loop *loop;                /* drives every connection and watch */
-	struct thread_pool *requests;     /* runs the independent writes of one reconcile side by side */
-	struct issuer *issuer;            /* keys made in advance */
-	struct kube_client *client;       /* admin cluster */
+	struct loop *loop;            /* drives every connection and watch */
+	struct thread_pool *requests; /* runs the independent writes of one reconcile side by side */
+	struct issuer *issuer;        /* keys made in advance */
+	struct kube_client *client;   /* admin cluster */
 	struct kube_applier *applier;
 	struct datastore_pool *data_store_pool;
 	struct data_store_credentials *credentials;
-	struct event_recorder *events;    /* NULL until leading */
-	struct cancel *stop;              /* triggered when reconciles under way must end */
+	struct event_recorder *events; /* NULL until leading */
+	struct cancel *stop;           /* triggered when reconciles under way must end */
 	struct kube_cache *tenants, *data_stores, *secrets, *references, *config_maps, *deployments, *services, *ingresses;
-	struct kube_cache *routes;        /* NULL when the Gateway API is not served */
+	struct kube_cache *routes;          /* NULL when the Gateway API is not served */
 	atomic_bool conditions_unsupported; /* the CRD installed prunes status.conditions of tenants */
 	struct tenant_controller *tenant_controller;
 	struct data_store_controller *data_store_controller;

@@ -17,7 +17,7 @@
 #include "pki/kubeconfig.h"
 
 static const char *const build_labels[] = { "version", "commit", "dirty", "repo", "build_time", NULL };
-static const char *const tenant_info_labels[] = { "tcp_namespace", "tcp_name", "kubernetes_version", "datastore_driver", "address",
+static const char *const tenant_info_labels[] = { "tcp_namespace",     "tcp_name", "kubernetes_version", "datastore_driver", "address",
 	                                          "exposure_strategy", NULL };
 static const char *const tenant_status_labels[] = { "tcp_namespace", "tcp_name", "status", "ready", NULL };
 static const char *const ready_labels[] = { "ready", NULL };
@@ -26,28 +26,44 @@ static const char *const store_status_labels[] = { "datastore_name", "status", "
 static const char *const store_count_labels[] = { "datastore_name", "ready", "driver", NULL };
 static const char *const certificate_labels[] = { "tcp_namespace", "tcp_name", "status", "strategy", NULL };
 static const char *const handler_labels[] = { "handler", NULL };
-static const double handler_buckets[] = { 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6,
-	                                  0.7,   0.8,  0.9,   1.0,  1.25, 1.5, 1.75, 2, 2.5, 3, 3.5, 4, 4.5, 5,
-	                                  6,     7,    8,     9,    10, 15, 20, 25, 30, 40, 50, 60 };
+static const double handler_buckets[] = { 0.005, 0.01, 0.025, 0.05, 0.1,  0.15, 0.2,  0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6,
+	                                  0.7,   0.8,  0.9,   1.0,  1.25, 1.5,  1.75, 2,    2.5, 3,    3.5, 4,    4.5, 5,
+	                                  6,     7,    8,     9,    10,   15,   20,   25,   30,  40,   50,  60 };
 
-static struct metric_family build_info = { .name = "kamaji_build_info", .help = "What this program is.", .type = METRIC_GAUGE,
-	                                   .labels = build_labels };
-static struct metric_family tenant_info = { .name = "kamaji_tenant_control_plane_info", .help = "Facts of a tenant control plane.",
-	                                    .type = METRIC_GAUGE, .labels = tenant_info_labels };
-static struct metric_family tenant_status = { .name = "kamaji_tenant_control_plane_status", .help = "Phase of a tenant control plane.",
-	                                      .type = METRIC_GAUGE, .labels = tenant_status_labels };
-static struct metric_family tenants_current = { .name = "kamaji_tenant_control_planes_current", .help = "Tenant control planes by readiness.",
-	                                        .type = METRIC_GAUGE, .labels = ready_labels };
-static struct metric_family store_info = { .name = "kamaji_datastore_info", .help = "Facts of a DataStore.", .type = METRIC_GAUGE,
-	                                   .labels = store_info_labels };
-static struct metric_family store_status = { .name = "kamaji_datastore_status", .help = "Validation condition of a DataStore.",
-	                                     .type = METRIC_GAUGE, .labels = store_status_labels };
-static struct metric_family stores_current = { .name = "kamaji_datastores_current", .help = "DataStores by readiness.", .type = METRIC_GAUGE,
-	                                       .labels = store_count_labels };
-static struct metric_family certificates = { .name = "kamaji_certificates_current", .help = "Certificates of a tenant control plane.",
-	                                     .type = METRIC_GAUGE, .labels = certificate_labels };
-static struct metric_family handler_time = { .name = "kamaji_handler_time_seconds", .help = "Time spent in one step of a reconcile.",
-	                                     .type = METRIC_HISTOGRAM, .labels = handler_labels, .buckets = handler_buckets,
+static struct metric_family build_info = {
+	.name = "kamaji_build_info", .help = "What this program is.", .type = METRIC_GAUGE, .labels = build_labels
+};
+static struct metric_family tenant_info = { .name = "kamaji_tenant_control_plane_info",
+	                                    .help = "Facts of a tenant control plane.",
+	                                    .type = METRIC_GAUGE,
+	                                    .labels = tenant_info_labels };
+static struct metric_family tenant_status = { .name = "kamaji_tenant_control_plane_status",
+	                                      .help = "Phase of a tenant control plane.",
+	                                      .type = METRIC_GAUGE,
+	                                      .labels = tenant_status_labels };
+static struct metric_family tenants_current = { .name = "kamaji_tenant_control_planes_current",
+	                                        .help = "Tenant control planes by readiness.",
+	                                        .type = METRIC_GAUGE,
+	                                        .labels = ready_labels };
+static struct metric_family store_info = {
+	.name = "kamaji_datastore_info", .help = "Facts of a DataStore.", .type = METRIC_GAUGE, .labels = store_info_labels
+};
+static struct metric_family store_status = { .name = "kamaji_datastore_status",
+	                                     .help = "Validation condition of a DataStore.",
+	                                     .type = METRIC_GAUGE,
+	                                     .labels = store_status_labels };
+static struct metric_family stores_current = {
+	.name = "kamaji_datastores_current", .help = "DataStores by readiness.", .type = METRIC_GAUGE, .labels = store_count_labels
+};
+static struct metric_family certificates = { .name = "kamaji_certificates_current",
+	                                     .help = "Certificates of a tenant control plane.",
+	                                     .type = METRIC_GAUGE,
+	                                     .labels = certificate_labels };
+static struct metric_family handler_time = { .name = "kamaji_handler_time_seconds",
+	                                     .help = "Time spent in one step of a reconcile.",
+	                                     .type = METRIC_HISTOGRAM,
+	                                     .labels = handler_labels,
+	                                     .buckets = handler_buckets,
 	                                     .bucket_count = ARRAY_LENGTH(handler_buckets) };
 
 struct tenant_facts {
@@ -123,8 +139,9 @@ static struct tenant_facts *read_tenant(const json_t *tenant)
 {
 	struct tenant_facts *facts = allocate(sizeof(*facts));
 	const char *endpoint = json_string_or(tenant, "status.controlPlaneEndpoint", "");
-	const char *strategy = json_at(tenant, "spec.controlPlane.gateway") ? "gateway"
-	                       : json_at(tenant, "spec.controlPlane.service") ? "service" : "unknown";
+	const char *strategy = json_at(tenant, "spec.controlPlane.gateway")   ? "gateway"
+	                       : json_at(tenant, "spec.controlPlane.service") ? "service"
+	                                                                      : "unknown";
 
 	facts->namespace_name = string_dup(json_string_or(tenant, "metadata.namespace", ""));
 	facts->name = string_dup(json_string_or(tenant, "metadata.name", ""));
@@ -217,8 +234,10 @@ static void update_tenants(struct manager_metrics *metrics)
 		const struct tenant_facts *facts = entry->value;
 		bool is_ready = string_equal(facts->phase, PHASE_READY);
 
-		metric_set(&tenant_info,
-		           METRIC_VALUES(facts->namespace_name, facts->name, facts->version, facts->driver, facts->address, facts->strategy), 1);
+		metric_set(
+			&tenant_info,
+			METRIC_VALUES(facts->namespace_name, facts->name, facts->version, facts->driver, facts->address, facts->strategy),
+			1);
 		metric_set(&tenant_status, METRIC_VALUES(facts->namespace_name, facts->name, facts->phase, is_ready ? "true" : "false"), 1);
 		*(is_ready ? &ready : &waiting) += 1;
 	}
@@ -308,7 +327,7 @@ int64_t manager_metrics_not_after(const json_t *data)
 	const char *key;
 	json_t *value;
 
-	json_object_foreach ((json_t *)(uintptr_t)data, key, value) {
+	json_object_foreach((json_t *)(uintptr_t)data, key, value) {
 		BUFFER_SECRET_CLEANUP struct buffer bytes = { .limit = PEM_MAXIMUM_BYTES };
 		struct error err = { 0 };
 

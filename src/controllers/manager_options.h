@@ -6,16 +6,16 @@
 #include <stdint.h>
 
 struct manager_options {
-	const char *metrics_address;      /* "host:port", ":8080"; "0" or "" turns the server off */
-	const char *probe_address;        /* ":8081" */
-	const char *namespace_name;       /* of the manager's own pod: Lease and its Events */
-	const char *service_account;      /* the manager's own; later Jobs run as it */
-	const char *data_store;           /* default DataStore of tenants that name none; "" = none */
+	const char *metrics_address; /* "host:port", ":8080"; "0" or "" turns the server off */
+	const char *probe_address;   /* ":8081" */
+	const char *namespace_name;  /* of the manager's own pod: Lease and its Events */
+	const char *service_account; /* the manager's own; later Jobs run as it */
+	const char *data_store;      /* default DataStore of tenants that name none; "" = none */
 	const char *kine_image;
 	const char *migrate_image;
 	const char *webhook_service;
-	const char *template_profile;     /* "native" or "upstream", for Deployments created by us */
-	const char *key_algorithm;        /* "ECDSA-P256" or "RSA-2048", for keys created by us */
+	const char *template_profile; /* "native" or "upstream", for Deployments created by us */
+	const char *key_algorithm;    /* "ECDSA-P256" or "RSA-2048", for keys created by us */
 	bool leader_elect;
 	int64_t tenant_workers;           /* tenants reconciled at once */
 	int64_t cluster_workers;          /* tenant clusters written to at once */
@@ -23,7 +23,7 @@ struct manager_options {
 	uint64_t resync_ms;               /* slow safety net: every object is looked at once in this time (from caches only) */
 	uint64_t certificate_deadline_ms; /* certificates are renewed when they end within this */
 	uint64_t lease_duration_ms, lease_renew_ms, lease_retry_ms;
-	uint64_t stop_grace_ms;           /* how long a stop waits for reconciles under way */
+	uint64_t stop_grace_ms; /* how long a stop waits for reconciles under way */
 };
 
 /* The defaults of every field. */

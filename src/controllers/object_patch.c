@@ -30,16 +30,17 @@ void object_patch_difference(const json_t *stored, const json_t *wanted, const c
 	const char *key;
 	json_t *value;
 
-	json_object_foreach ((json_t *)(uintptr_t)wanted, key, value) {
+	json_object_foreach((json_t *)(uintptr_t)wanted, key, value) {
 		const json_t *old = json_object_get(stored, key);
 		FREE_CLEANUP char *pointer = pointer_of(path, key);
 
 		if (json_is_object(value) && json_is_object(old))
 			object_patch_difference(old, value, pointer, operations);
 		else if (!old || !json_equal(old, value))
-			(void)json_array_append_new(operations, json_build("{s:s, s:s, s:O}", "op", "add", "path", pointer, "value", value));
+			(void)json_array_append_new(operations,
+			                            json_build("{s:s, s:s, s:O}", "op", "add", "path", pointer, "value", value));
 	}
-	json_object_foreach ((json_t *)(uintptr_t)stored, key, value) {
+	json_object_foreach((json_t *)(uintptr_t)stored, key, value) {
 		FREE_CLEANUP char *pointer = pointer_of(path, key);
 
 		if (!json_object_get(wanted, key))
@@ -87,7 +88,7 @@ static json_t *with_finalizer(const json_t *object, const char *finalizer, bool 
 	size_t index;
 	json_t *item;
 
-	json_array_foreach (json_at(object, "metadata.finalizers"), index, item) {
+	json_array_foreach(json_at(object, "metadata.finalizers"), index, item) {
 		if (!string_equal(json_string_value(item), finalizer))
 			(void)json_array_append(list, item);
 	}
@@ -101,7 +102,7 @@ bool object_has_finalizer(const json_t *object, const char *finalizer)
 	size_t index;
 	json_t *item;
 
-	json_array_foreach (json_at(object, "metadata.finalizers"), index, item) {
+	json_array_foreach(json_at(object, "metadata.finalizers"), index, item) {
 		if (string_equal(json_string_value(item), finalizer))
 			return true;
 	}
@@ -126,16 +127,16 @@ int object_patch_clear_finalizers(struct kube_client *client, const struct kube_
 {
 	if (json_array_size(json_at(live, "metadata.finalizers")) == 0)
 		return 0;
-	return patch_metadata(client, resource, live, json_build("{s:s, s:s}", "op", "remove", "path", "/metadata/finalizers"), NULL, cancel,
-	                      err);
+	return patch_metadata(client, resource, live, json_build("{s:s, s:s}", "op", "remove", "path", "/metadata/finalizers"), NULL,
+	                      cancel, err);
 }
 
 int object_patch_status(struct kube_client *client, const struct kube_resource *resource, const json_t *live, const json_t *base,
                         const json_t *status, json_t **result, struct cancel *cancel, struct error *err)
 {
 	const struct kube_write_options options = { .subresource = "status" };
-	JSON_CLEANUP json_t *patch = json_build("[{s:s, s:s, s:s}]", "op", "test", "path", "/metadata/uid", "value",
-	                                        json_string_or(live, "metadata.uid", ""));
+	JSON_CLEANUP json_t *patch =
+		json_build("[{s:s, s:s, s:s}]", "op", "test", "path", "/metadata/uid", "value", json_string_or(live, "metadata.uid", ""));
 
 	if (result)
 		*result = NULL;

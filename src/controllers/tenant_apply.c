@@ -34,9 +34,9 @@ struct write {
 static const struct kube_resource *resource_of(enum object_kind kind)
 {
 	static const struct kube_resource *const resources[OBJECT_KIND_COUNT] = {
-		[OBJECT_SERVICE] = &kube_resource_service,   [OBJECT_CONFIG_MAP] = &kube_resource_config_map,
-		[OBJECT_SECRET] = &kube_resource_secret,     [OBJECT_DEPLOYMENT] = &kube_resource_deployment,
-		[OBJECT_INGRESS] = &kube_resource_ingress,   [OBJECT_TLS_ROUTE] = &kube_resource_tls_route,
+		[OBJECT_SERVICE] = &kube_resource_service, [OBJECT_CONFIG_MAP] = &kube_resource_config_map,
+		[OBJECT_SECRET] = &kube_resource_secret,   [OBJECT_DEPLOYMENT] = &kube_resource_deployment,
+		[OBJECT_INGRESS] = &kube_resource_ingress, [OBJECT_TLS_ROUTE] = &kube_resource_tls_route,
 	};
 
 	return resources[kind];
@@ -45,8 +45,9 @@ static const struct kube_resource *resource_of(enum object_kind kind)
 static struct kube_cache *cache_of(const struct manager_context *context, enum object_kind kind)
 {
 	struct kube_cache *const caches[OBJECT_KIND_COUNT] = {
-		[OBJECT_SERVICE] = context->services, [OBJECT_CONFIG_MAP] = context->config_maps, [OBJECT_SECRET] = context->secrets,
-		[OBJECT_DEPLOYMENT] = context->deployments, [OBJECT_INGRESS] = context->ingresses, [OBJECT_TLS_ROUTE] = context->routes,
+		[OBJECT_SERVICE] = context->services,  [OBJECT_CONFIG_MAP] = context->config_maps,
+		[OBJECT_SECRET] = context->secrets,    [OBJECT_DEPLOYMENT] = context->deployments,
+		[OBJECT_INGRESS] = context->ingresses, [OBJECT_TLS_ROUTE] = context->routes,
 	};
 
 	return caches[kind];
@@ -59,8 +60,8 @@ static int delete_object(struct write *write)
 
 	if (!desired->live || json_at(desired->live, "metadata.deletionTimestamp"))
 		return 0;
-	if (kube_client_delete(write->snapshot->context->client, resource_of(desired->kind), write->snapshot->tenant.namespace, desired->name,
-	                       &options, write->cancel, &write->err) < 0 &&
+	if (kube_client_delete(write->snapshot->context->client, resource_of(desired->kind), write->snapshot->tenant.namespace,
+	                       desired->name, &options, write->cancel, &write->err) < 0 &&
 	    write->err.class != ERROR_NOT_FOUND)
 		return -1;
 	error_clear(&write->err);
@@ -86,7 +87,8 @@ static int create_secret(struct write *write)
 {
 	struct manager_context *context = write->snapshot->context;
 
-	write->result = kube_client_create(context->client, &kube_resource_secret, write->desired->object, NULL, write->cancel, &write->err);
+	write->result =
+		kube_client_create(context->client, &kube_resource_secret, write->desired->object, NULL, write->cancel, &write->err);
 	if (!write->result) {
 		if (write->err.class == ERROR_EXISTS)
 			write->err.class = ERROR_CONFLICT;

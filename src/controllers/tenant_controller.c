@@ -121,17 +121,21 @@ struct tenant_controller *tenant_controller_new(struct manager_context *context,
 	};
 	if (template_profile_parse(context->options->template_profile, &controller->step_options.profile) < 0) {
 		free(controller);
-		(void)error_set(err, ERROR_INVALID, "--template-profile: \"%s\" is neither native nor upstream", context->options->template_profile);
+		(void)error_set(err, ERROR_INVALID, "--template-profile: \"%s\" is neither native nor upstream",
+		                context->options->template_profile);
 		return NULL;
 	}
-	controller->group = worker_group_new(&(struct worker_group_options){
-		.name = "tenantcontrolplane", .workers = (unsigned)context->options->tenant_workers,
-		.timeout_ms = context->options->reconcile_timeout_ms, .stop = context->stop, .reconcile = tenant_reconcile, .argument = controller });
+	controller->group = worker_group_new(&(struct worker_group_options){ .name = "tenantcontrolplane",
+	                                                                     .workers = (unsigned)context->options->tenant_workers,
+	                                                                     .timeout_ms = context->options->reconcile_timeout_ms,
+	                                                                     .stop = context->stop,
+	                                                                     .reconcile = tenant_reconcile,
+	                                                                     .argument = controller });
 	kube_cache_add_handler(context->tenants, on_tenant, controller);
 	kube_cache_add_handler(context->references, on_reference, controller);
 
-	struct kube_cache *owned[] = { context->secrets, context->config_maps, context->deployments, context->services, context->ingresses,
-		                       context->routes };
+	struct kube_cache *owned[] = { context->secrets,  context->config_maps, context->deployments,
+		                       context->services, context->ingresses,   context->routes };
 
 	for (size_t i = 0; i < ARRAY_LENGTH(owned); i++) {
 		if (owned[i])

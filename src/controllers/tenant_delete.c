@@ -27,7 +27,8 @@ static int free_place(struct tenant_snapshot *snapshot, const char *store_name, 
 
 	if (!object)
 		return error_set(err, ERROR_NOT_FOUND,
-		                 "DataStore %s does not exist, so the tenant's data in it cannot be removed (create it again, or remove finalizer %s)",
+		                 "DataStore %s does not exist, so the tenant's data in it cannot be removed (create it again, or remove "
+		                 "finalizer %s)",
 		                 store_name, FINALIZER_TENANT);
 	if (data_store_credentials_get(context->credentials, object, &access, cancel, err) < 0 ||
 	    datastore_pool_acquire(context->data_store_pool, &access->connection, &store, err) < 0 ||
@@ -50,7 +51,8 @@ static int free_places(struct tenant_snapshot *snapshot, struct cancel *cancel, 
 	if (free_place(snapshot, used, cancel, err) < 0)
 		return -1;
 	for (size_t i = 0; i < tenant->override_count; i++) {
-		if (!string_equal(tenant->overrides[i].data_store, used) && free_place(snapshot, tenant->overrides[i].data_store, cancel, err) < 0)
+		if (!string_equal(tenant->overrides[i].data_store, used) &&
+		    free_place(snapshot, tenant->overrides[i].data_store, cancel, err) < 0)
 			return -1;
 	}
 	return 0;

@@ -27,8 +27,9 @@ static void add_metadata(struct string_list *lines, const char *what, const json
 
 void tenant_digest_tenant(struct string_list *lines, const json_t *tenant)
 {
-	static const char *const paths[] = { "metadata.generation", "status.storage", "status.certificates", "status.kubeconfig",
-		                             "status.kubeadmconfig", "status.controlPlaneEndpoint", "status.addons.konnectivity" };
+	static const char *const paths[] = { "metadata.generation",       "status.storage",       "status.certificates",
+		                             "status.kubeconfig",         "status.kubeadmconfig", "status.controlPlaneEndpoint",
+		                             "status.addons.konnectivity" };
 
 	add_metadata(lines, "tenant", tenant);
 	for (size_t i = 0; i < ARRAY_LENGTH(paths); i++)

@@ -187,14 +187,17 @@ static int check_preconditions(struct tenant_pass *work, struct cancel *cancel, 
 
 	/* A tenant that runs keeps running with what was accepted before; steps complain about what they cannot do. */
 	if (problems && string_empty(tenant->installed_version) && !snapshot->input.deployment)
-		return tenant_block(work->controller, snapshot, ERROR_INVALID, "InvalidSpec", field_problems_text(snapshot->arena, problems), cancel,
-		                    err);
+		return tenant_block(work->controller, snapshot, ERROR_INVALID, "InvalidSpec",
+		                    field_problems_text(snapshot->arena, problems), cancel, err);
 	if (string_empty(tenant->data_store))
-		return tenant_block(work->controller, snapshot, ERROR_INVALID, "DataStoreMissing",
-		                    "spec.dataStore names no DataStore and the operator has no default (name one, or start the operator with"
-		                    " --datastore)", cancel, err);
+		return tenant_block(
+			work->controller, snapshot, ERROR_INVALID, "DataStoreMissing",
+			"spec.dataStore names no DataStore and the operator has no default (name one, or start the operator with"
+			" --datastore)",
+			cancel, err);
 	if (!snapshot->store_object) {
-		message = arena_printf(snapshot->arena, "spec.dataStore: DataStore %s does not exist (create it, or name another)", tenant->data_store);
+		message = arena_printf(snapshot->arena, "spec.dataStore: DataStore %s does not exist (create it, or name another)",
+		                       tenant->data_store);
 		return tenant_block(work->controller, snapshot, ERROR_PENDING, "DataStoreNotFound", message, cancel, err);
 	}
 	if (!json_boolean_or(snapshot->store_object, "status.ready", false)) {

@@ -46,8 +46,8 @@ static json_t *cached(struct tenant_snapshot *snapshot, struct kube_cache *cache
 {
 	if (!cache)
 		return NULL;
-	return keep(snapshot, kube_cache_get_json(cache, snapshot->tenant.namespace,
-	                                          names_object(snapshot->arena, snapshot->tenant.name, suffix)));
+	return keep(snapshot,
+	            kube_cache_get_json(cache, snapshot->tenant.namespace, names_object(snapshot->arena, snapshot->tenant.name, suffix)));
 }
 
 static void read_caches(struct tenant_snapshot *snapshot)
@@ -82,8 +82,10 @@ static void add_unlabelled_versions(struct tenant_snapshot *snapshot, struct str
 {
 	for (size_t i = 0; i < ARRAY_LENGTH(secret_suffixes); i++) {
 		const char *name = names_object(snapshot->arena, snapshot->tenant.name, secret_suffixes[i]);
-		KUBE_ENTRY_CLEANUP struct kube_entry *labelled = kube_cache_get(snapshot->context->secrets, snapshot->tenant.namespace, name);
-		KUBE_ENTRY_CLEANUP struct kube_entry *entry = kube_cache_get(snapshot->context->references, snapshot->tenant.namespace, name);
+		KUBE_ENTRY_CLEANUP struct kube_entry *labelled =
+			kube_cache_get(snapshot->context->secrets, snapshot->tenant.namespace, name);
+		KUBE_ENTRY_CLEANUP struct kube_entry *entry =
+			kube_cache_get(snapshot->context->references, snapshot->tenant.namespace, name);
 
 		if (entry && !labelled)
 			tenant_digest_version(lines, "unlabelled", entry->key, entry->uid, entry->resource_version);
@@ -210,7 +212,8 @@ static int read_unlabelled(struct tenant_snapshot *snapshot, struct secret_colle
 static int read_secrets(struct tenant_snapshot *snapshot, struct cancel *cancel, struct error *err)
 {
 	struct manager_context *context = snapshot->context;
-	const char *selector = arena_printf(snapshot->arena, "%s=%s,%s=%s", LABEL_PROJECT, LABEL_PROJECT_VALUE, LABEL_NAME, snapshot->tenant.name);
+	const char *selector =
+		arena_printf(snapshot->arena, "%s=%s,%s=%s", LABEL_PROJECT, LABEL_PROJECT_VALUE, LABEL_NAME, snapshot->tenant.name);
 	const struct kube_list_options options = { .label_selector = selector, .secret = true };
 	struct secret_collection collection = {
 		.snapshot = snapshot,
@@ -221,8 +224,8 @@ static int read_secrets(struct tenant_snapshot *snapshot, struct cancel *cancel,
 	snapshot->input.secrets = collection.items;
 	if (!any_secret_known(snapshot))
 		return 0;
-	if (kube_client_each(context->client, &kube_resource_secret, snapshot->tenant.namespace, &options, collect_secret, &collection, cancel,
-	                     err) < 0)
+	if (kube_client_each(context->client, &kube_resource_secret, snapshot->tenant.namespace, &options, collect_secret, &collection,
+	                     cancel, err) < 0)
 		return error_wrap(err, "Secrets of the tenant");
 	snapshot->input.secret_count = collection.count;
 	return read_unlabelled(snapshot, &collection, cancel, err);
@@ -272,7 +275,8 @@ static int load_overrides(struct tenant_snapshot *snapshot, struct cancel *cance
 		struct data_store *store = arena_alloc(snapshot->arena, sizeof(*store));
 
 		if (!object)
-			return error_set(err, ERROR_NOT_FOUND, "spec.dataStoreOverrides[%zu].dataStore: DataStore %s does not exist", i, name);
+			return error_set(err, ERROR_NOT_FOUND, "spec.dataStoreOverrides[%zu].dataStore: DataStore %s does not exist", i,
+			                 name);
 		if (load_store(snapshot, object, store, &steps_stores[i], &snapshot->override_accesses[i], cancel, err) < 0)
 			return -1;
 	}
@@ -295,7 +299,7 @@ static void forget_secrets(struct tenant_snapshot *snapshot)
 		const char *key;
 		json_t *value;
 
-		json_object_foreach (json_at(snapshot->input.secrets[i], "data"), key, value) {
+		json_object_foreach(json_at(snapshot->input.secrets[i], "data"), key, value) {
 			if (json_is_string(value))
 				secret_zero((char *)(uintptr_t)json_string_value(value), json_string_length(value));
 		}
@@ -317,7 +321,7 @@ static bool belongs_to_another(const json_t *object, const char *uid)
 	size_t index;
 	json_t *owner;
 
-	json_array_foreach (json_at(object, "metadata.ownerReferences"), index, owner) {
+	json_array_foreach(json_at(object, "metadata.ownerReferences"), index, owner) {
 		if (string_equal(json_string_at(owner, "kind"), KAMAJI_KIND_TENANT_CONTROL_PLANE) &&
 		    !string_equal(json_string_at(owner, "uid"), uid))
 			return true;
@@ -325,8 +329,8 @@ static bool belongs_to_another(const json_t *object, const char *uid)
 	return false;
 }
 
-static int delete_remain(struct tenant_snapshot *snapshot, const struct kube_resource *resource, const json_t *object, struct cancel *cancel,
-                         struct error *err)
+static int delete_remain(struct tenant_snapshot *snapshot, const struct kube_resource *resource, const json_t *object,
+                         struct cancel *cancel, struct error *err)
 {
 	const struct kube_delete_options options = { .uid = json_string_at(object, "metadata.uid") };
 	const char *name = json_string_or(object, "metadata.name", "");
@@ -343,7 +347,8 @@ static int delete_remain(struct tenant_snapshot *snapshot, const struct kube_res
 int tenant_snapshot_delete_remains(struct tenant_snapshot *snapshot, struct cancel *cancel, struct error *err)
 {
 	struct manager_context *context = snapshot->context;
-	struct kube_cache *caches[] = { context->secrets, context->config_maps, context->services, context->deployments, context->ingresses };
+	struct kube_cache *caches[] = { context->secrets, context->config_maps, context->services, context->deployments,
+		                        context->ingresses };
 	unsigned found = 0;
 
 	for (size_t i = 0; i < ARRAY_LENGTH(caches); i++) {

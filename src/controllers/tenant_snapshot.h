@@ -21,15 +21,15 @@ struct tenant_snapshot {
 	struct manager_context *context;
 	struct arena *arena;
 	const char *key;
-	json_t *object;                      /* the tenant as stored; follows what this pass writes */
-	const json_t *status;                /* what the status under construction was made from; NULL: none */
+	json_t *object;       /* the tenant as stored; follows what this pass writes */
+	const json_t *status; /* what the status under construction was made from; NULL: none */
 	struct tenant_control_plane tenant;
-	struct step_input input;             /* complete after tenant_snapshot_load() */
+	struct step_input input; /* complete after tenant_snapshot_load() */
 	struct data_store store;
-	json_t *store_object;                /* NULL: no such DataStore */
-	struct data_store_access *access;    /* after loading */
+	json_t *store_object;                         /* NULL: no such DataStore */
+	struct data_store_access *access;             /* after loading */
 	struct data_store_access **override_accesses; /* tenant.override_count of them, after loading */
-	char inputs_digest[DIGEST_HEX_SIZE]; /* controllers/tenant_digest.h */
+	char inputs_digest[DIGEST_HEX_SIZE];          /* controllers/tenant_digest.h */
 	char progress_digest[DIGEST_HEX_SIZE];
 	bool conditions_supported;
 };

@@ -31,8 +31,8 @@ int tenant_set_finalizer(struct tenant_snapshot *snapshot, const char *finalizer
 	KUBE_ENTRY_CLEANUP struct kube_entry *before = kube_cache_get_key(snapshot->context->tenants, snapshot->key);
 	json_t *stored = NULL;
 
-	if (object_patch_finalizer(snapshot->context->client, &kube_resource_tenant_control_plane, snapshot->object, finalizer, present, &stored,
-	                           cancel, err) < 0)
+	if (object_patch_finalizer(snapshot->context->client, &kube_resource_tenant_control_plane, snapshot->object, finalizer, present,
+	                           &stored, cancel, err) < 0)
 		return -1;
 	if (!stored)
 		return 0;
@@ -74,8 +74,8 @@ static void tell_phase(struct tenant_controller *controller, struct tenant_snaps
 	log_info("tenant.phase", "phase changed", LOG_STRING("tenant", snapshot->key), LOG_STRING("phase", phase),
 	         LOG_INTEGER("age_seconds", since));
 	if (string_equal(phase, PHASE_READY))
-		event_recorder_record(controller->context->events, &about, EVENT_NORMAL, "Ready", "control plane is ready at %s, version %s",
-		                      snapshot->tenant.endpoint, snapshot->tenant.version);
+		event_recorder_record(controller->context->events, &about, EVENT_NORMAL, "Ready",
+		                      "control plane is ready at %s, version %s", snapshot->tenant.endpoint, snapshot->tenant.version);
 }
 
 int tenant_write_status(struct tenant_controller *controller, struct tenant_snapshot *snapshot, json_t *status, bool *wrote,

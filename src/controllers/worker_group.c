@@ -16,11 +16,18 @@ static const char *const result_labels[] = { "controller", "result", NULL };
 static const char *const time_labels[] = { "controller", NULL };
 static const double time_buckets[] = { 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60 };
 static struct metric_family results = {
-	.name = "controller_runtime_reconcile_total", .help = "Reconciles by controller and result.", .type = METRIC_COUNTER, .labels = result_labels,
+	.name = "controller_runtime_reconcile_total",
+	.help = "Reconciles by controller and result.",
+	.type = METRIC_COUNTER,
+	.labels = result_labels,
 };
 static struct metric_family durations = {
-	.name = "controller_runtime_reconcile_time_seconds", .help = "Time of one reconcile.", .type = METRIC_HISTOGRAM, .labels = time_labels,
-	.buckets = time_buckets, .bucket_count = ARRAY_LENGTH(time_buckets),
+	.name = "controller_runtime_reconcile_time_seconds",
+	.help = "Time of one reconcile.",
+	.type = METRIC_HISTOGRAM,
+	.labels = time_labels,
+	.buckets = time_buckets,
+	.bucket_count = ARRAY_LENGTH(time_buckets),
 };
 
 struct worker_group {

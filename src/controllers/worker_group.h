@@ -29,7 +29,7 @@ enum {
 struct worker_group;
 
 struct worker_group_options {
-	const char *name;    /* of the controller in metrics and logs */
+	const char *name; /* of the controller in metrics and logs */
 	unsigned workers;
 	uint64_t timeout_ms; /* of one reconcile */
 	struct cancel *stop; /* parent of every reconcile's token */

@@ -84,7 +84,8 @@ struct etcd_client *etcd_client_new(const struct etcd_client_options *options, s
 	struct etcd_client *client;
 
 	if (options->endpoint_count == 0 || options->endpoint_count > ETCD_MAXIMUM_ENDPOINTS) {
-		error_set(err, ERROR_INVALID, "1 to %d etcd endpoints are needed, not %zu", ETCD_MAXIMUM_ENDPOINTS, options->endpoint_count);
+		error_set(err, ERROR_INVALID, "1 to %d etcd endpoints are needed, not %zu", ETCD_MAXIMUM_ENDPOINTS,
+		          options->endpoint_count);
 		return NULL;
 	}
 	client = calloc(1, sizeof(*client));

@@ -32,7 +32,7 @@ struct etcd_client;
 /* Everything is copied. */
 struct etcd_client_options {
 	struct loop *loop;
-	const char *const *endpoints;  /* "host:port", "https://host:port" or "http://host:port" (no TLS, tests) */
+	const char *const *endpoints; /* "host:port", "https://host:port" or "http://host:port" (no TLS, tests) */
 	size_t endpoint_count;
 	struct tls_identity *identity; /* a reference is taken; NULL only with http:// endpoints */
 	unsigned timeout_ms;           /* of each call, all endpoints together; 0: 15 s */
@@ -54,7 +54,7 @@ struct etcd_status {
 	uint64_t leader;                             /* 0: the cluster has none */
 	uint64_t raft_index, raft_term;
 	bool is_learner;
-	struct string_list errors;                   /* alarms as text */
+	struct string_list errors; /* alarms as text */
 };
 
 enum etcd_permission_type { ETCD_PERMISSION_READ = 0, ETCD_PERMISSION_WRITE = 1, ETCD_PERMISSION_READ_WRITE = 2 };
@@ -76,8 +76,7 @@ int etcd_client_auth_enable(struct etcd_client *client, struct cancel *cancel, s
 int etcd_client_auth_disable(struct etcd_client *client, struct cancel *cancel, struct error *err);
 /* password NULL: the user has none and can only come by certificate. */
 int etcd_client_user_add(struct etcd_client *client, const char *name, const char *password, struct cancel *cancel, struct error *err);
-int etcd_client_user_get(struct etcd_client *client, const char *name, struct string_list *roles, struct cancel *cancel,
-                         struct error *err);
+int etcd_client_user_get(struct etcd_client *client, const char *name, struct string_list *roles, struct cancel *cancel, struct error *err);
 int etcd_client_user_delete(struct etcd_client *client, const char *name, struct cancel *cancel, struct error *err);
 int etcd_client_user_list(struct etcd_client *client, struct string_list *names, struct cancel *cancel, struct error *err);
 int etcd_client_user_grant_role(struct etcd_client *client, const char *user, const char *role, struct cancel *cancel, struct error *err);
@@ -95,9 +94,9 @@ int etcd_client_put(struct etcd_client *client, const char *key, const void *val
                     struct error *err);
 
 struct etcd_key_value {
-	char *key;       /* NUL-terminated copy; key_length counts */
+	char *key; /* NUL-terminated copy; key_length counts */
 	size_t key_length;
-	char *value;     /* NUL-terminated copy, NULL when keys_only */
+	char *value; /* NUL-terminated copy, NULL when keys_only */
 	size_t value_length;
 	int64_t create_revision, mod_revision, version, lease;
 };
@@ -122,8 +121,8 @@ struct etcd_range {
 };
 
 /* Zero-initialise the result; etcd_range_free(). */
-int etcd_client_range(struct etcd_client *client, const struct etcd_range_options *options, struct etcd_range *range,
-                      struct cancel *cancel, struct error *err);
+int etcd_client_range(struct etcd_client *client, const struct etcd_range_options *options, struct etcd_range *range, struct cancel *cancel,
+                      struct error *err);
 void etcd_range_free(struct etcd_range *range);
 /* *deleted may be NULL. */
 int etcd_client_delete_range(struct etcd_client *client, const char *key, const char *range_end, int64_t *deleted, struct cancel *cancel,

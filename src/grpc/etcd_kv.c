@@ -114,8 +114,8 @@ static int parse_range(const struct buffer *reply, bool keys_only, struct etcd_r
 	return etcd_reply_check(&reader, "Range", err);
 }
 
-int etcd_client_range(struct etcd_client *client, const struct etcd_range_options *options, struct etcd_range *range,
-                      struct cancel *cancel, struct error *err)
+int etcd_client_range(struct etcd_client *client, const struct etcd_range_options *options, struct etcd_range *range, struct cancel *cancel,
+                      struct error *err)
 {
 	struct buffer message BUFFER_CLEANUP = { 0 }, reply BUFFER_SECRET_CLEANUP = { 0 };
 

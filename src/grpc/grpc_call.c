@@ -165,7 +165,8 @@ static void answer_unknown(struct grpc_call *call, const char *path)
 	(void)snprintf(text, sizeof(text), "unknown service %.*s", service > 150 ? 150 : (int)(service - 1), path + 1);
 	for (size_t i = 0; i < server->options.method_count; i++)
 		if (strncmp(server->methods[i].path, path, service + 1) == 0) {
-			(void)snprintf(text, sizeof(text), "unknown method %.150s for service %.*s", slash + 1, (int)(service - 1), path + 1);
+			(void)snprintf(text, sizeof(text), "unknown method %.150s for service %.*s", slash + 1, (int)(service - 1),
+			               path + 1);
 			break;
 		}
 	grpc_call_abort(call, GRPC_UNIMPLEMENTED, text);
@@ -190,7 +191,8 @@ static bool read_headers(struct grpc_call *call, const struct http_headers *head
 	uint64_t milliseconds;
 
 	if (!string_equal(method, "POST")) {
-		(void)snprintf(text, sizeof(text), "Received a HEADERS frame with :method \"%.20s\" which should be POST", method ? method : "");
+		(void)snprintf(text, sizeof(text), "Received a HEADERS frame with :method \"%.20s\" which should be POST",
+		               method ? method : "");
 		finish(call, "405", GRPC_INTERNAL, text);
 		return false;
 	}

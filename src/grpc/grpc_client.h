@@ -12,17 +12,17 @@
 #include "net/http_client.h"
 
 enum {
-	GRPC_FRAME_HEADER = 5,                         /* compressed flag, four bytes of length */
-	GRPC_MAXIMUM_MESSAGE = 64 * 1024 * 1024,       /* default limit of a response message */
+	GRPC_FRAME_HEADER = 5,                   /* compressed flag, four bytes of length */
+	GRPC_MAXIMUM_MESSAGE = 64 * 1024 * 1024, /* default limit of a response message */
 	GRPC_CALL_TIMEOUT_MS = 15 * 1000,
 };
 
 struct grpc_request {
-	const char *method;       /* "/etcdserverpb.KV/Range" */
-	const void *message;      /* encoded request */
+	const char *method;  /* "/etcdserverpb.KV/Range" */
+	const void *message; /* encoded request */
 	size_t message_length;
-	unsigned timeout_ms;      /* 0: GRPC_CALL_TIMEOUT_MS; sent as grpc-timeout, shortened by the token's deadline */
-	size_t response_limit;    /* 0: GRPC_MAXIMUM_MESSAGE */
+	unsigned timeout_ms;       /* 0: GRPC_CALL_TIMEOUT_MS; sent as grpc-timeout, shortened by the token's deadline */
+	size_t response_limit;     /* 0: GRPC_MAXIMUM_MESSAGE */
 	const char *authorization; /* token, or NULL */
 };
 

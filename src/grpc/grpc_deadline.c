@@ -89,7 +89,8 @@ static void on_timer(void *argument)
 	rearm(deadlines);
 }
 
-void grpc_deadlines_init(struct grpc_deadlines *deadlines, struct loop *loop, void (*expired)(struct grpc_deadline *, void *), void *argument)
+void grpc_deadlines_init(struct grpc_deadlines *deadlines, struct loop *loop, void (*expired)(struct grpc_deadline *, void *),
+                         void *argument)
 {
 	*deadlines = (struct grpc_deadlines){ .armed_ms = UINT64_MAX, .expired = expired, .argument = argument };
 	deadlines->timer = loop_timer_new(loop, on_timer, deadlines);

@@ -23,7 +23,8 @@ struct grpc_deadlines {
 };
 
 /* expired: it is no longer in the heap; anything may be added and removed inside. */
-void grpc_deadlines_init(struct grpc_deadlines *deadlines, struct loop *loop, void (*expired)(struct grpc_deadline *, void *), void *argument);
+void grpc_deadlines_init(struct grpc_deadlines *deadlines, struct loop *loop, void (*expired)(struct grpc_deadline *, void *),
+                         void *argument);
 void grpc_deadlines_add(struct grpc_deadlines *deadlines, struct grpc_deadline *deadline);
 void grpc_deadlines_remove(struct grpc_deadlines *deadlines, struct grpc_deadline *deadline); /* when it is in it */
 void grpc_deadlines_free(struct grpc_deadlines *deadlines);

@@ -55,7 +55,8 @@ static void keep(struct grpc_call *call, const char *bytes, size_t length)
 	size_t message_length;
 
 	if (connection->input + length > GRPC_CONNECTION_INPUT) {
-		(void)snprintf(text, sizeof(text), "grpc: more than %d bytes of unfinished requests on one connection", GRPC_CONNECTION_INPUT);
+		(void)snprintf(text, sizeof(text), "grpc: more than %d bytes of unfinished requests on one connection",
+		               GRPC_CONNECTION_INPUT);
 		grpc_call_abort(call, GRPC_RESOURCE_EXHAUSTED, text);
 		return;
 	}

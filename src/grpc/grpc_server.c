@@ -207,7 +207,7 @@ static void drain_on_loop(void *argument)
 	server->closing = true;
 	http2_listener_close(server->listener);
 	LIST_FOREACH(connection, &server->connections, link)
-		http2_connection_drain(connection->http2);
+	http2_connection_drain(connection->http2);
 }
 
 static void end_calls_on_loop(void *argument)
@@ -217,8 +217,8 @@ static void end_calls_on_loop(void *argument)
 	struct grpc_call *call;
 
 	LIST_FOREACH(connection, &server->connections, link)
-		LIST_FOREACH(call, &connection->calls, link)
-			grpc_call_abort(call, GRPC_UNAVAILABLE, "server is shutting down");
+	LIST_FOREACH(call, &connection->calls, link)
+	grpc_call_abort(call, GRPC_UNAVAILABLE, "server is shutting down");
 }
 
 static void close_on_loop(void *argument)

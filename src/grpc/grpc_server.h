@@ -24,10 +24,10 @@ enum {
 	GRPC_SERVER_STREAMS = 10000,
 	GRPC_SERVER_PING_IDLE_MS = 60 * 1000,
 	GRPC_SERVER_PING_ANSWER_MS = 20 * 1000,
-	GRPC_SERVER_PING_MINIMUM_MS = 5 * 1000,  /* etcd's MinTime: three PINGs that come earlier are abuse */
-	GRPC_SERVER_HANDSHAKE_MS = 20 * 1000,    /* from accept(2) to the first bytes of HTTP */
-	GRPC_SERVER_METADATA = 16 * 1024,        /* bytes of a call's header block */
-	GRPC_CALL_QUEUE = 512 * 1024,            /* a stream should stop sending when more is queued; `drained` follows at a quarter */
+	GRPC_SERVER_PING_MINIMUM_MS = 5 * 1000,   /* etcd's MinTime: three PINGs that come earlier are abuse */
+	GRPC_SERVER_HANDSHAKE_MS = 20 * 1000,     /* from accept(2) to the first bytes of HTTP */
+	GRPC_SERVER_METADATA = 16 * 1024,         /* bytes of a call's header block */
+	GRPC_CALL_QUEUE = 512 * 1024,             /* a stream should stop sending when more is queued; `drained` follows at a quarter */
 	GRPC_CONNECTION_QUEUE = 64 * 1024 * 1024, /* answers not taken by a client; above it its unary calls wait for their turn */
 	GRPC_CONNECTION_INPUT = 64 * 1024 * 1024, /* unfinished requests of one connection; above it they are refused */
 };
@@ -42,12 +42,12 @@ struct grpc_method {
 	 * comes; while grpc_call_hold() holds it back, the client's window closes.
 	 */
 	void (*message)(struct grpc_call *call, const char *bytes, size_t length, void *argument);
-	void (*started)(struct grpc_call *call, void *argument); /* streaming only, may be NULL: headers came */
+	void (*started)(struct grpc_call *call, void *argument);     /* streaming only, may be NULL: headers came */
 	void (*half_closed)(struct grpc_call *call, void *argument); /* streaming only, may be NULL: the client will send nothing more */
 	void (*drained)(struct grpc_call *call, void *argument); /* may be NULL: after more than GRPC_CALL_QUEUE, a quarter of it is left */
-	void (*ended)(struct grpc_call *call, void *argument); /* may be NULL: the call is over for whatever reason; free its data */
-	void *argument; /* of every function above */
-	bool streaming; /* the client sends a stream */
+	void (*ended)(struct grpc_call *call, void *argument);   /* may be NULL: the call is over for whatever reason; free its data */
+	void *argument;                                          /* of every function above */
+	bool streaming;                                          /* the client sends a stream */
 };
 
 /* Read once, after the handshake; lives as long as the connection. */
@@ -61,12 +61,12 @@ struct grpc_server_options {
 	struct loop *loop;
 	const struct grpc_method *methods;
 	size_t method_count;
-	size_t maximum_message;     /* bytes of a request; larger ones are refused by number; 0: 4 MiB, as grpc-go */
+	size_t maximum_message;       /* bytes of a request; larger ones are refused by number; 0: 4 MiB, as grpc-go */
 	unsigned maximum_connections; /* 0: GRPC_SERVER_CONNECTIONS; also while they are in their handshake */
-	unsigned maximum_streams;   /* of one connection; 0: GRPC_SERVER_STREAMS */
-	unsigned ping_idle_ms;      /* silent for so long: PING; 0: GRPC_SERVER_PING_IDLE_MS */
-	unsigned ping_answer_ms;    /* no byte came so long after it: dead; 0: GRPC_SERVER_PING_ANSWER_MS */
-	unsigned handshake_ms;      /* 0: GRPC_SERVER_HANDSHAKE_MS */
+	unsigned maximum_streams;     /* of one connection; 0: GRPC_SERVER_STREAMS */
+	unsigned ping_idle_ms;        /* silent for so long: PING; 0: GRPC_SERVER_PING_IDLE_MS */
+	unsigned ping_answer_ms;      /* no byte came so long after it: dead; 0: GRPC_SERVER_PING_ANSWER_MS */
+	unsigned handshake_ms;        /* 0: GRPC_SERVER_HANDSHAKE_MS */
 	/* Plain HTTP on the same port for health, version and metrics: returns the status. On the loop. May be NULL: everything is 404. */
 	int (*http)(const char *path, const char *query, struct buffer *body, const char **content_type, void *argument);
 	void *http_argument;
@@ -74,7 +74,7 @@ struct grpc_server_options {
 
 /* Counted since the start, but for the first two. */
 struct grpc_statistics {
-	unsigned connections, calls; /* now */
+	unsigned connections, calls;                                                                          /* now */
 	uint64_t accepted, refused_connections, failed_handshakes, started_calls, received_bytes, sent_bytes; /* bytes of messages */
 };
 
@@ -99,7 +99,7 @@ void grpc_server_free(struct grpc_server *server, unsigned grace_ms);
 void grpc_call_set_data(struct grpc_call *call, void *data);
 void *grpc_call_data(const struct grpc_call *call);
 const struct grpc_identity *grpc_call_identity(const struct grpc_call *call);
-const char *grpc_call_peer(const struct grpc_call *call); /* "10.0.0.1:40102" or "unix"; for people */
+const char *grpc_call_peer(const struct grpc_call *call);                       /* "10.0.0.1:40102" or "unix"; for people */
 const char *grpc_call_metadata(const struct grpc_call *call, const char *name); /* lower-case name; NULL when absent */
 /* Milliseconds of clock_monotonic_ms() at which the client gives up; UINT64_MAX when it did not say. */
 uint64_t grpc_call_deadline(const struct grpc_call *call);

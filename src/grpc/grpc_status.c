@@ -105,8 +105,12 @@ bool grpc_timeout_parse(const char *text, uint64_t *milliseconds)
 		char unit;
 		uint64_t nanoseconds;
 	} units[] = {
-		{ 'H', 3600ull * 1000 * 1000 * 1000 }, { 'M', 60ull * 1000 * 1000 * 1000 }, { 'S', 1000ull * 1000 * 1000 },
-		{ 'm', 1000 * 1000 }, { 'u', 1000 }, { 'n', 1 },
+		{ 'H', 3600ull * 1000 * 1000 * 1000 },
+		{ 'M', 60ull * 1000 * 1000 * 1000 },
+		{ 'S', 1000ull * 1000 * 1000 },
+		{ 'm', 1000 * 1000 },
+		{ 'u', 1000 },
+		{ 'n', 1 },
 	};
 	const uint64_t million = 1000 * 1000;
 	uint64_t number = 0;
@@ -120,7 +124,7 @@ bool grpc_timeout_parse(const char *text, uint64_t *milliseconds)
 		if (units[i].unit != text[digits])
 			continue;
 		*milliseconds = units[i].nanoseconds >= million ? number * (units[i].nanoseconds / million)
-								: (number * units[i].nanoseconds + million - 1) / million;
+		                                                : (number * units[i].nanoseconds + million - 1) / million;
 		return true;
 	}
 	return false;

@@ -38,10 +38,10 @@ bool protobuf_next(struct protobuf_reader *reader, struct protobuf_field *field)
 /* Copy of a bytes field as a string (free()); NULL when it holds a NUL or is no bytes field. */
 char *protobuf_field_string(const struct protobuf_field *field);
 
-void protobuf_put_varint(struct buffer *out, uint64_t value); /* bare, no tag */
-void protobuf_put_unsigned(struct buffer *out, uint32_t number, uint64_t value);           /* nothing for 0 */
-void protobuf_put_signed(struct buffer *out, uint32_t number, int64_t value);              /* int32, int64, enum; nothing for 0 */
-void protobuf_put_boolean(struct buffer *out, uint32_t number, bool value);                /* nothing for false */
+void protobuf_put_varint(struct buffer *out, uint64_t value);                                   /* bare, no tag */
+void protobuf_put_unsigned(struct buffer *out, uint32_t number, uint64_t value);                /* nothing for 0 */
+void protobuf_put_signed(struct buffer *out, uint32_t number, int64_t value);                   /* int32, int64, enum; nothing for 0 */
+void protobuf_put_boolean(struct buffer *out, uint32_t number, bool value);                     /* nothing for false */
 void protobuf_put_bytes(struct buffer *out, uint32_t number, const void *bytes, size_t length); /* nothing for length 0 */
-void protobuf_put_string(struct buffer *out, uint32_t number, const char *text);           /* nothing for NULL and "" */
-void protobuf_put_message(struct buffer *out, uint32_t number, const struct buffer *message); /* also when empty: presence counts */
+void protobuf_put_string(struct buffer *out, uint32_t number, const char *text);                /* nothing for NULL and "" */
+void protobuf_put_message(struct buffer *out, uint32_t number, const struct buffer *message);   /* also when empty: presence counts */

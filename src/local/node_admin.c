@@ -60,7 +60,7 @@ char *node_admin_kubelet_config(const struct node_admin_options *options)
 	local_address_format(options->plan.dns_service, dns);
 	JSON_CLEANUP json_t *config = json_build(
 		"{s:s, s:s, s:{s:{s:b}, s:{s:b}, s:{s:o}}, s:{s:s}, s:o, s:o, s:[s], s:s, s:s, s:o, s:b, s:b, s:i, s:s, s:i, s:o, s:s, "
-	        "s:s, s:s, s:s}",
+		"s:s, s:s, s:s}",
 		"apiVersion", "kubelet.config.k8s.io/v1beta1", "kind", "KubeletConfiguration", "authentication", "anonymous", "enabled", 0,
 		"webhook", "enabled", 1, "x509", "clientCAFile", json_string_printf("%s/ca.crt", options->pki), "authorization", "mode",
 		"Webhook", "tlsCertFile", json_string_printf("%s/kubelet-server.crt", options->pki), "tlsPrivateKeyFile",

@@ -32,8 +32,8 @@ struct dial {
 	char where[IP_TEXT_SIZE + 16]; /* the address being tried */
 	int descriptor;                /* until the transport has it */
 	struct transport *transport;
-	struct buffer output;          /* the CONNECT request; may hold the proxy's password */
-	struct buffer input;           /* the proxy's answer */
+	struct buffer output; /* the CONNECT request; may hold the proxy's password */
+	struct buffer input;  /* the proxy's answer */
 	struct error last_error;
 };
 
@@ -212,8 +212,9 @@ static int receive_proxy(struct dial *dial)
 			return 0;
 		}
 		if (count <= 0)
-			return error_set(&dial->last_error, ERROR_TRANSIENT, "proxy %s closed the connection instead of answering CONNECT %s",
-			                 dial->options.proxy, dial->options.authority);
+			return error_set(&dial->last_error, ERROR_TRANSIENT,
+			                 "proxy %s closed the connection instead of answering CONNECT %s", dial->options.proxy,
+			                 dial->options.authority);
 		if (dial->input.length >= DIAL_MAXIMUM_PROXY_HEADER)
 			return error_set(&dial->last_error, ERROR_TRANSIENT, "proxy %s answers with more than %d bytes of header",
 			                 dial->options.proxy, DIAL_MAXIMUM_PROXY_HEADER);
@@ -247,7 +248,8 @@ static int step_handshake(struct dial *dial)
 		if (dial->identity == NULL)
 			dial->transport = transport_plain(descriptor, dial->options.authority);
 		else
-			dial->transport = transport_tls(descriptor, dial->identity, dial->options.server_name, dial->options.authority, &dial->last_error);
+			dial->transport = transport_tls(descriptor, dial->identity, dial->options.server_name, dial->options.authority,
+			                                &dial->last_error);
 		if (dial->transport == NULL)
 			return -1;
 	}

@@ -18,10 +18,10 @@ enum { DIAL_MAXIMUM_PROXY_HEADER = 8 * 1024 };
 /* Borrowed until dial_free(). */
 struct dial_options {
 	struct loop *loop;
-	struct resolver *resolver;       /* of the proxy when there is one */
+	struct resolver *resolver; /* of the proxy when there is one */
 	uint16_t port;
-	const char *authority;           /* the target, "host:port" */
-	struct tls_identity *identity;   /* NULL: plain; a reference is taken */
+	const char *authority;         /* the target, "host:port" */
+	struct tls_identity *identity; /* NULL: plain; a reference is taken */
 	const char *server_name;
 	const char *proxy;               /* "host:port" of the proxy, NULL: none */
 	const char *proxy_authorization; /* "Basic ...", or NULL */

@@ -11,7 +11,7 @@
 #include "net/http_server.h"
 
 struct http1_request {
-	bool head;                              /* HEAD, else GET */
+	bool head; /* HEAD, else GET */
 	bool keep_alive;
 	char path[HTTP_SERVER_MAXIMUM_HEADER];  /* percent-decoded */
 	char query[HTTP_SERVER_MAXIMUM_HEADER]; /* raw */

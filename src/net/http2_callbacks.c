@@ -179,8 +179,9 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
 	struct http2_stream *stream = nghttp2_session_get_stream_user_data(session, id);
 
 	if (stream != NULL)
-		http2_queue_event(argument, (struct http2_event){ .type = HTTP2_EVENT_DATA, .stream = stream, .bytes = (const char *)bytes,
-		                                                  .length = length });
+		http2_queue_event(
+			argument,
+			(struct http2_event){ .type = HTTP2_EVENT_DATA, .stream = stream, .bytes = (const char *)bytes, .length = length });
 	return 0;
 }
 
@@ -291,7 +292,7 @@ nghttp2_session *http2_session_new(struct http2_connection *connection)
 	nghttp2_session_callbacks_set_data_source_read_length_callback(callbacks, on_frame_length);
 	nghttp2_session_callbacks_set_error_callback2(callbacks, on_complaint);
 	if ((connection->options.server ? nghttp2_session_server_new2(&session, callbacks, connection, option)
-					: nghttp2_session_client_new2(&session, callbacks, connection, option)) != 0)
+	                                : nghttp2_session_client_new2(&session, callbacks, connection, option)) != 0)
 		abort();
 	nghttp2_session_callbacks_del(callbacks);
 	nghttp2_option_del(option);

@@ -36,7 +36,7 @@ static uint64_t next_due(const struct http2_connection *connection)
 
 	if (options->ping_idle_ms > 0)
 		due = connection->ping_sent_ms ? connection->ping_sent_ms + options->ping_answer_ms
-					       : connection->last_read_ms + options->ping_idle_ms;
+		                               : connection->last_read_ms + options->ping_idle_ms;
 	if (options->idle_close_ms > 0 && connection->stream_count == 0 && !connection->draining) {
 		idle = connection->idle_since_ms + options->idle_close_ms;
 		due = idle < due ? idle : due;
@@ -228,8 +228,8 @@ static void dispatch_close(struct http2_connection *connection, struct http2_str
 		return;
 	}
 	if (stream->header_overflow)
-		error_set(&err, ERROR_EXHAUSTED, "%s sent a header of more than %d bytes or %d fields", connection->peer, HTTP_MAXIMUM_HEADER_BYTES,
-		          HTTP_MAXIMUM_HEADER_FIELDS);
+		error_set(&err, ERROR_EXHAUSTED, "%s sent a header of more than %d bytes or %d fields", connection->peer,
+		          HTTP_MAXIMUM_HEADER_BYTES, HTTP_MAXIMUM_HEADER_FIELDS);
 	else if (stream->reset_by_peer)
 		error_set(&err, ERROR_TRANSIENT, "stream reset by %s: %s", connection->peer, nghttp2_http2_strerror(code));
 	else if (unprocessed)

@@ -25,12 +25,12 @@ enum {
 	HTTP2_STREAM_WINDOW = 512 * 1024,          /* bytes a peer may send ahead on one stream */
 	HTTP2_CONNECTION_WINDOW = 8 * 1024 * 1024, /* and on all of one connection */
 	HTTP2_READ_CHUNK = 16 * 1024,
-	HTTP2_PUMP_BUDGET = 128 * 1024,            /* read in one turn before others have theirs */
-	HTTP2_WRITE_BUDGET = 256 * 1024,           /* written in one turn */
-	HTTP2_RECORD = 16 * 1024,                  /* written at once: one TLS record */
+	HTTP2_PUMP_BUDGET = 128 * 1024,  /* read in one turn before others have theirs */
+	HTTP2_WRITE_BUDGET = 256 * 1024, /* written in one turn */
+	HTTP2_RECORD = 16 * 1024,        /* written at once: one TLS record */
 	HTTP2_MAXIMUM_STREAMS = 100,
 	HTTP2_MAXIMUM_SETTINGS = 32,
-	HTTP2_ANSWER_FIELDS = 16,                  /* header fields of one of our answers, also of its trailers */
+	HTTP2_ANSWER_FIELDS = 16, /* header fields of one of our answers, also of its trailers */
 	HTTP2_MAXIMUM_QUEUED_ACKS = 1000,
 	/*
 	 * Server role. Tables of header compression are small: they are paid for by every idle connection and hold what repeats. Resets are a
@@ -40,8 +40,8 @@ enum {
 	HTTP2_SERVER_HEADER_TABLE = 1024,
 	HTTP2_SERVER_ANSWER_TABLE = 256,
 	HTTP2_SERVER_RESET_BURST = 100 * 1000,
-	HTTP2_SERVER_RESET_RATE = 10 * 1000,       /* per second */
-	HTTP2_PING_STRIKES = 2,                    /* PINGs that may come too early in a row, as in grpc-go */
+	HTTP2_SERVER_RESET_RATE = 10 * 1000, /* per second */
+	HTTP2_PING_STRIKES = 2,              /* PINGs that may come too early in a row, as in grpc-go */
 };
 
 struct http2_connection;
@@ -74,14 +74,15 @@ struct http2_connection_events {
 struct http2_options {
 	struct loop *loop;
 	bool server;
-	const char *peer;        /* "host:port", for texts; copied */
-	unsigned ping_idle_ms;   /* silent for so long: PING; 0: never */
-	unsigned ping_answer_ms; /* nothing came so long after it: dead */
-	unsigned idle_close_ms;  /* without streams for so long: close; 0: never */
+	const char *peer;         /* "host:port", for texts; copied */
+	unsigned ping_idle_ms;    /* silent for so long: PING; 0: never */
+	unsigned ping_answer_ms;  /* nothing came so long after it: dead */
+	unsigned idle_close_ms;   /* without streams for so long: close; 0: never */
 	unsigned maximum_streams; /* client: opened by us at once; server: by the peer; 0: HTTP2_MAXIMUM_STREAMS */
 	unsigned maximum_header;  /* bytes of a header block received; 0: HTTP_MAXIMUM_HEADER_BYTES */
-	unsigned ping_minimum_ms; /* server: PINGs that come sooner, or without streams, are abuse: GOAWAY "too_many_pings"; 0: not looked at */
-	size_t stream_queue;      /* see on_drained; 0: it is never called */
+	unsigned
+		ping_minimum_ms; /* server: PINGs that come sooner, or without streams, are abuse: GOAWAY "too_many_pings"; 0: not looked at */
+	size_t stream_queue;     /* see on_drained; 0: it is never called */
 };
 
 /* Takes the transport, whose handshake is done. Never NULL. */

@@ -8,7 +8,14 @@
 #include "net/http2_connection.h"
 #include "net/http2_output.h"
 
-enum http2_event_type { HTTP2_EVENT_OPEN, HTTP2_EVENT_HEADERS, HTTP2_EVENT_DATA, HTTP2_EVENT_FINISH, HTTP2_EVENT_DRAINED, HTTP2_EVENT_CLOSE };
+enum http2_event_type {
+	HTTP2_EVENT_OPEN,
+	HTTP2_EVENT_HEADERS,
+	HTTP2_EVENT_DATA,
+	HTTP2_EVENT_FINISH,
+	HTTP2_EVENT_DRAINED,
+	HTTP2_EVENT_CLOSE
+};
 
 enum { HTTP2_EVENTS_AT_HAND = 32, HTTP2_FRAME_HEADER = 9, HTTP2_HEADER_ROOM = 500, HTTP2_SMALLEST_CUT = 1024 };
 
@@ -34,13 +41,13 @@ struct http2_stream {
 	int32_t id;
 	const struct http2_stream_events *events; /* NULL once nobody listens */
 	void *argument;
-	struct http_headers headers, trailers;    /* received */
-	struct http2_output output;               /* body to send */
+	struct http_headers headers, trailers; /* received */
+	struct http2_output output;            /* body to send */
 	struct http_headers output_trailers;
 	bool have_headers, finished, close_queued, reset_by_peer, header_overflow;
-	bool header_sent;                         /* our first header block has left: from then on the peer may have worked on it */
+	bool header_sent; /* our first header block has left: from then on the peer may have worked on it */
 	bool deferred, output_end, output_has_trailers;
-	bool above_queue;                         /* owes its owner an on_drained */
+	bool above_queue; /* owes its owner an on_drained */
 };
 
 enum {
@@ -62,24 +69,25 @@ struct http2_connection {
 	nghttp2_session *session;
 	struct transport *transport;
 	struct loop_watch *watch;
-	struct loop_timer *timer;   /* kicks, PING and idle close in one */
-	uint64_t armed_ms;          /* when the timer fires; UINT64_MAX: not armed */
+	struct loop_timer *timer; /* kicks, PING and idle close in one */
+	uint64_t armed_ms;        /* when the timer fires; UINT64_MAX: not armed */
 	uint64_t last_read_ms, ping_sent_ms, idle_since_ms;
-	uint64_t last_ping_ms;      /* of the peer's */
+	uint64_t last_ping_ms; /* of the peer's */
 	struct http2_stream *streams;
 	unsigned stream_count;
 	unsigned ping_strikes;
-	struct http2_event *queue;  /* during a pump: on its stack until it grows */
+	struct http2_event *queue; /* during a pump: on its stack until it grows */
 	unsigned queue_length, queue_capacity;
-	size_t queued;              /* body bytes of all streams */
+	size_t queued; /* body bytes of all streams */
 	struct http2_gathering *gathering;
-	struct buffer output;       /* serialised frames that the transport did not take */
-	bool pumping, again, unread, queue_on_heap, kicked, draining, terminated, goaway, ended, orderly, concluded, free_wanted, room_changed;
+	struct buffer output; /* serialised frames that the transport did not take */
+	bool pumping, again, unread, queue_on_heap, kicked, draining, terminated, goaway, ended, orderly, concluded, free_wanted,
+		room_changed;
 	bool notice_sent, condemned; /* draining: first GOAWAY; condemned: closes as soon as what is queued has been said */
-	bool spoken;                /* headers or data were sent since the peer's last PING */
+	bool spoken;                 /* headers or data were sent since the peer's last PING */
 	uint32_t goaway_code;
-	struct error *error;        /* why it ended; NULL after an orderly end */
-	char *diagnosis;            /* nghttp2's last complaint about the peer, or GOAWAY's debug text; NULL: none */
+	struct error *error; /* why it ended; NULL after an orderly end */
+	char *diagnosis;     /* nghttp2's last complaint about the peer, or GOAWAY's debug text; NULL: none */
 };
 
 nghttp2_session *http2_session_new(struct http2_connection *connection);

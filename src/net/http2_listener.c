@@ -202,7 +202,7 @@ static void pause_accepting(struct http2_listener *listener)
 	struct entrance *entrance;
 
 	LIST_FOREACH(entrance, &listener->entrances, link)
-		loop_watch_set(entrance->watch, 0);
+	loop_watch_set(entrance->watch, 0);
 	loop_timer_arm(listener->pause, HTTP2_LISTENER_PAUSE_MS);
 }
 
@@ -212,7 +212,7 @@ static void on_pause_over(void *argument)
 	struct entrance *entrance;
 
 	LIST_FOREACH(entrance, &listener->entrances, link)
-		loop_watch_set(entrance->watch, LOOP_READ);
+	loop_watch_set(entrance->watch, LOOP_READ);
 }
 
 /* False when there is nothing more to accept now. */
@@ -296,7 +296,7 @@ static int listen_at(const char *address, char **path, struct error *err)
 		return error_wrap(err, "listen on \"%s\"", address);
 	length = (size_t)(colon - address);
 	host = length >= 2 && address[0] == '[' && address[length - 1] == ']' ? string_ndup(address + 1, length - 2)
-									      : string_ndup(address, length);
+	                                                                      : string_ndup(address, length);
 	return socket_listen(string_equal(host, "localhost") ? "127.0.0.1" : host, (uint16_t)port, err);
 }
 
@@ -331,7 +331,8 @@ static void change_on_loop(void *argument)
 	const struct identity_change *change = argument;
 	struct entrance *entrance;
 
-	LIST_FOREACH(entrance, &change->listener->entrances, link) {
+	LIST_FOREACH(entrance, &change->listener->entrances, link)
+	{
 		if (entrance->identity == NULL)
 			continue;
 		tls_identity_unref(entrance->identity);

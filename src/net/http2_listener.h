@@ -46,4 +46,4 @@ void http2_listener_adopt(struct http2_listener *listener, int descriptor, const
 void http2_listener_release(struct http2_listener *listener); /* on the loop: a connection given to on_http2 is gone */
 void http2_listener_close(struct http2_listener *listener);   /* on the loop: no more connections; those in their handshake are dropped */
 struct http2_listener_statistics http2_listener_statistics(const struct http2_listener *listener); /* on the loop */
-void http2_listener_free(struct http2_listener *listener);    /* on the loop, closed before */
+void http2_listener_free(struct http2_listener *listener);                                         /* on the loop, closed before */

@@ -6,7 +6,7 @@
 
 struct http2_piece {
 	struct http2_piece *next;
-	char *bytes;             /* behind the struct, or a buffer's own */
+	char *bytes; /* behind the struct, or a buffer's own */
 	size_t at, length, capacity;
 	char own[];
 };

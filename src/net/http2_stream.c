@@ -72,7 +72,7 @@ static void header_vector(nghttp2_nv *vector, const struct http_header *headers,
 			.value = (uint8_t *)headers[i].value,
 			.valuelen = strlen(headers[i].value),
 			.flags = headers[i].sensitive || strcmp(headers[i].name, "authorization") == 0 ? NGHTTP2_NV_FLAG_NO_INDEX
-												      : NGHTTP2_NV_FLAG_NONE,
+			                                                                               : NGHTTP2_NV_FLAG_NONE,
 		};
 }
 
@@ -92,7 +92,8 @@ struct http2_stream *http2_stream_open(struct http2_connection *connection, cons
 	}
 	if (stream->id <= 0) { /* no stream identifiers left, or the connection is over: it may be tried on another one */
 		stream->close_queued = true;
-		http2_queue_event(connection, (struct http2_event){ .type = HTTP2_EVENT_CLOSE, .stream = stream, .code = NGHTTP2_REFUSED_STREAM });
+		http2_queue_event(connection,
+		                  (struct http2_event){ .type = HTTP2_EVENT_CLOSE, .stream = stream, .code = NGHTTP2_REFUSED_STREAM });
 	}
 	http2_connection_kick(connection);
 	return stream;
@@ -134,7 +135,8 @@ static void submit_trailers(nghttp2_session *session, struct http2_stream *strea
 	nghttp2_nv vector[HTTP2_ANSWER_FIELDS];
 	size_t at = 0, count = 0;
 
-	while (count < ARRAY_LENGTH(headers) && http_headers_next(&stream->output_trailers, &at, &headers[count].name, &headers[count].value))
+	while (count < ARRAY_LENGTH(headers) &&
+	       http_headers_next(&stream->output_trailers, &at, &headers[count].name, &headers[count].value))
 		count++;
 	header_vector(vector, headers, count);
 	(void)nghttp2_submit_trailer(session, stream->id, vector, count);

@@ -35,17 +35,17 @@ enum {
 	HTTP_CLIENT_PING_IDLE_MS = 30 * 1000,
 	HTTP_CLIENT_PING_ANSWER_MS = 15 * 1000,
 	HTTP_CLIENT_IDLE_CLOSE_MS = 60 * 1000,
-	HTTP_CLIENT_MAXIMUM_CONNECTIONS = 8,                 /* of each kind: requests, long-lived */
-	HTTP_CLIENT_MAXIMUM_STREAMS = 100,                   /* per connection, also when the server would allow more */
-	HTTP_CLIENT_MAXIMUM_ATTEMPTS = 4,                    /* of one request, see above */
-	HTTP_CLIENT_MAXIMUM_RESPONSE = 64 * 1024 * 1024,     /* default limit of a response body */
+	HTTP_CLIENT_MAXIMUM_CONNECTIONS = 8,             /* of each kind: requests, long-lived */
+	HTTP_CLIENT_MAXIMUM_STREAMS = 100,               /* per connection, also when the server would allow more */
+	HTTP_CLIENT_MAXIMUM_ATTEMPTS = 4,                /* of one request, see above */
+	HTTP_CLIENT_MAXIMUM_RESPONSE = 64 * 1024 * 1024, /* default limit of a response body */
 };
 
 /* One finished request, for metrics. Called on the loop's thread. status is 0 when there was no answer. */
 struct http_observation {
 	const char *authority, *method, *path;
 	int status;
-	uint64_t duration_ns; /* from submission to the last byte (long-lived streams: to the header) */
+	uint64_t duration_ns;      /* from submission to the last byte (long-lived streams: to the header) */
 	const struct error *error; /* NULL when an answer came */
 };
 
@@ -58,8 +58,8 @@ struct http_client_options {
 	uint16_t connect_port;         /* 0: port */
 	const char *server_name;       /* name or IP the certificate must hold, also SNI; NULL: host */
 	struct tls_identity *identity; /* a reference is taken. NULL: plaintext HTTP/2 with prior knowledge (tests) */
-	const char *proxy_url;         /* "http://[user:password@]host:port": CONNECT through it. Whether it applies (NO_PROXY) is the caller's */
-	const char *user_agent;        /* NULL: "kamaji/VERSION" */
+	const char *proxy_url;  /* "http://[user:password@]host:port": CONNECT through it. Whether it applies (NO_PROXY) is the caller's */
+	const char *user_agent; /* NULL: "kamaji/VERSION" */
 	unsigned connect_timeout_ms, ping_idle_ms, ping_answer_ms, idle_close_ms;
 	unsigned maximum_connections;
 	void (*observe)(const struct http_observation *observation, void *argument); /* may be NULL */
@@ -84,17 +84,17 @@ void http_client_set_identity(struct http_client *client, struct tls_identity *i
 const char *http_client_authority(const struct http_client *client);
 
 struct http_request {
-	const char *method;                 /* NULL: GET */
-	const char *path;                   /* with the query, percent-encoded; starts with '/' */
-	const struct http_header *headers;  /* beside user-agent; no pseudo-headers; "authorization" is always treated as sensitive */
+	const char *method;                /* NULL: GET */
+	const char *path;                  /* with the query, percent-encoded; starts with '/' */
+	const struct http_header *headers; /* beside user-agent; no pseudo-headers; "authorization" is always treated as sensitive */
 	size_t header_count;
 	const void *body;
 	size_t body_length;
-	unsigned timeout_ms;                /* for the whole request with its retries; 0: 30 s, for long-lived streams none */
-	size_t response_limit;              /* bytes of body; 0: HTTP_CLIENT_MAXIMUM_RESPONSE; not applied to streams */
+	unsigned timeout_ms;   /* for the whole request with its retries; 0: 30 s, for long-lived streams none */
+	size_t response_limit; /* bytes of body; 0: HTTP_CLIENT_MAXIMUM_RESPONSE; not applied to streams */
 	/* Streams only: */
-	bool long_lived;                    /* a watch: dedicated connection, timeout_ms counts until the header only (0: 30 s) */
-	bool explicit_flow;                 /* data counts as consumed only by http_stream_consume() */
+	bool long_lived;    /* a watch: dedicated connection, timeout_ms counts until the header only (0: 30 s) */
+	bool explicit_flow; /* data counts as consumed only by http_stream_consume() */
 };
 
 /* Zero-initialise; http_response_free() at the end, also after an error. */
@@ -112,7 +112,7 @@ struct http_response {
  */
 int http_client_request(struct http_client *client, const struct http_request *request, struct http_response *response,
                         struct cancel *cancel, struct error *err);
-void http_response_free(struct http_response *response);        /* zeroes the body: it may hold secrets */
+void http_response_free(struct http_response *response); /* zeroes the body: it may hold secrets */
 #define HTTP_RESPONSE_CLEANUP __attribute__((cleanup(http_response_free)))
 
 struct http_stream;

@@ -53,12 +53,12 @@ struct http_stream {
 	TAILQ_ENTRY(http_stream) link; /* in the client's waiting list or in its connection's list */
 	struct http_client *client;
 	enum http_stream_state state;
-	bool closed;                   /* the owner let go before start ran */
+	bool closed; /* the owner let go before start ran */
 	bool long_lived, explicit_flow, have_headers, observed, doomed;
 	struct http_stream_callbacks callbacks;
 	void *argument;
 	char *method, *path;
-	struct http_header *headers;   /* copies */
+	struct http_header *headers; /* copies */
 	size_t header_count;
 	char *body;
 	size_t body_length;
@@ -68,7 +68,7 @@ struct http_stream {
 	struct pool_connection *connection;
 	struct http2_stream *http2;
 	int status;
-	struct error last_error;       /* why the attempt before was not taken */
+	struct error last_error; /* why the attempt before was not taken */
 };
 
 void http_client_ref(struct http_client *client);

@@ -29,8 +29,7 @@ bool http_headers_add(struct http_headers *headers, const char *name, size_t nam
 	char *text;
 
 	if (headers->count >= HTTP_MAXIMUM_HEADER_FIELDS || name_length > HTTP_MAXIMUM_HEADER_BYTES ||
-	    value_length > HTTP_MAXIMUM_HEADER_BYTES ||
-	    headers->text.length + name_length + value_length + 2 > HTTP_MAXIMUM_HEADER_BYTES)
+	    value_length > HTTP_MAXIMUM_HEADER_BYTES || headers->text.length + name_length + value_length + 2 > HTTP_MAXIMUM_HEADER_BYTES)
 		return false;
 	if (memchr(name, '\0', name_length) != NULL || (value_length > 0 && memchr(value, '\0', value_length) != NULL))
 		return false;

@@ -60,9 +60,9 @@ static bool has_live_connection(const struct http_client *client, enum pool_kind
 	struct pool_connection *connection;
 
 	LIST_FOREACH(connection, &client->connections, link)
-		if (connection->kind == kind && !connection->retiring && connection->http2 != NULL &&
-		    (http2_connection_room(connection->http2) > 0 || !TAILQ_EMPTY(&connection->streams)))
-			return true;
+	if (connection->kind == kind && !connection->retiring && connection->http2 != NULL &&
+	    (http2_connection_room(connection->http2) > 0 || !TAILQ_EMPTY(&connection->streams)))
+		return true;
 	return false;
 }
 
@@ -76,11 +76,11 @@ static void fail_waiting(struct http_client *client, enum pool_kind kind, const 
 	struct http_stream *stream;
 
 	TAILQ_FOREACH(stream, &client->waiting[kind], link)
-		stream->doomed = true;
+	stream->doomed = true;
 	do {
 		TAILQ_FOREACH(stream, &client->waiting[kind], link)
-			if (stream->doomed)
-				break;
+		if (stream->doomed)
+			break;
 		if (stream != NULL)
 			http_stream_end(stream, &none, err);
 	} while (stream != NULL);
@@ -149,9 +149,8 @@ static struct pool_connection *connection_with_room(const struct http_client *cl
 	struct pool_connection *connection;
 
 	LIST_FOREACH(connection, &client->connections, link)
-		if (connection->kind == kind && !connection->retiring && connection->http2 != NULL &&
-		    http2_connection_room(connection->http2) > 0)
-			return connection;
+	if (connection->kind == kind && !connection->retiring && connection->http2 != NULL && http2_connection_room(connection->http2) > 0)
+		return connection;
 	return NULL;
 }
 
@@ -174,7 +173,8 @@ void http_pool_dispatch(struct http_client *client, enum pool_kind kind)
 		else
 			ready++;
 	}
-	LIST_FOREACH(connection, &client->connections, link) {
+	LIST_FOREACH(connection, &client->connections, link)
+	{
 		if (connection->kind != kind || connection->retiring)
 			continue;
 		count++;
@@ -225,7 +225,8 @@ void http_pool_describe(struct http_client *client, enum pool_kind kind, char *t
 {
 	struct pool_connection *connection;
 
-	LIST_FOREACH(connection, &client->connections, link) {
+	LIST_FOREACH(connection, &client->connections, link)
+	{
 		if (connection->kind == kind && connection->dial != NULL) {
 			dial_describe(connection->dial, text, size);
 			return;

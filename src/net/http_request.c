@@ -14,9 +14,9 @@ struct waiter {
 	atomic_uint references;
 	pthread_mutex_t mutex;
 	pthread_cond_t condition;
-	bool done;                      /* guarded by mutex; response and error are the caller's again once it is set */
+	bool done; /* guarded by mutex; response and error are the caller's again once it is set */
 	struct http_client *client;
-	struct http_stream *stream;     /* loop's thread; NULL once closed */
+	struct http_stream *stream; /* loop's thread; NULL once closed */
 	struct http_response *response;
 	struct error error;
 	size_t limit;

@@ -59,8 +59,8 @@ static void connection_close(struct connection *connection)
 static void put_response(struct connection *connection, int status, const char *type, const struct buffer *body, bool head)
 {
 	(void)buffer_printf(&connection->output,
-	                    "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nX-Content-Type-Options: nosniff\r\n%s%s\r\n", status,
-	                    http1_status_text(status), type, body->length, status == 405 ? "Allow: GET, HEAD\r\n" : "",
+	                    "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nX-Content-Type-Options: nosniff\r\n%s%s\r\n",
+	                    status, http1_status_text(status), type, body->length, status == 405 ? "Allow: GET, HEAD\r\n" : "",
 	                    connection->close_after ? "Connection: close\r\n" : "");
 	if (!head && body->length > 0)
 		(void)buffer_append(&connection->output, body->data, body->length);

@@ -15,12 +15,12 @@
 #include "net/tls.h"
 
 enum {
-	HTTP_SERVER_MAXIMUM_HEADER = 8 * 1024,       /* request line and header fields */
+	HTTP_SERVER_MAXIMUM_HEADER = 8 * 1024, /* request line and header fields */
 	HTTP_SERVER_MAXIMUM_CONNECTIONS = 64,
-	HTTP_SERVER_MAXIMUM_REQUESTS = 1000,         /* per connection, then it is closed */
-	HTTP_SERVER_HEADER_TIMEOUT_MS = 10 * 1000,   /* from the first byte of a request to its empty line */
-	HTTP_SERVER_WRITE_TIMEOUT_MS = 30 * 1000,    /* for one response */
-	HTTP_SERVER_IDLE_TIMEOUT_MS = 90 * 1000,     /* between requests */
+	HTTP_SERVER_MAXIMUM_REQUESTS = 1000,       /* per connection, then it is closed */
+	HTTP_SERVER_HEADER_TIMEOUT_MS = 10 * 1000, /* from the first byte of a request to its empty line */
+	HTTP_SERVER_WRITE_TIMEOUT_MS = 30 * 1000,  /* for one response */
+	HTTP_SERVER_IDLE_TIMEOUT_MS = 90 * 1000,   /* between requests */
 };
 
 struct http_server_request {
@@ -41,11 +41,11 @@ typedef void (*http_server_handler)(const struct http_server_request *request, s
 
 struct http_server_options {
 	struct loop *loop;
-	const char *address;           /* "0.0.0.0", "::", "127.0.0.1"; NULL: no listener, http_server_adopt() brings connections */
-	uint16_t port;                 /* 0: any free one, see http_server_port() */
+	const char *address; /* "0.0.0.0", "::", "127.0.0.1"; NULL: no listener, http_server_adopt() brings connections */
+	uint16_t port;       /* 0: any free one, see http_server_port() */
 	http_server_handler handler;
 	void *argument;
-	unsigned maximum_connections;  /* 0: the constants above */
+	unsigned maximum_connections; /* 0: the constants above */
 	unsigned header_timeout_ms, write_timeout_ms, idle_timeout_ms;
 };
 

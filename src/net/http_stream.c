@@ -103,8 +103,10 @@ static int check_request(const struct http_stream *stream, struct error *err)
 	for (size_t i = 0; i < stream->header_count; i++) {
 		const char *name = stream->headers[i].name, *value = stream->headers[i].value;
 
-		if (name == NULL || value == NULL || name[0] == '\0' || strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-_.") != strlen(name))
-			return error_set(err, ERROR_INVALID, "request header \"%.40s\": lower-case name and a value are needed", name ? name : "");
+		if (name == NULL || value == NULL || name[0] == '\0' ||
+		    strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-_.") != strlen(name))
+			return error_set(err, ERROR_INVALID, "request header \"%.40s\": lower-case name and a value are needed",
+			                 name ? name : "");
 		if (!text_is_clean(value, true))
 			return error_set(err, ERROR_INVALID, "request header %.40s: control character in its value", name);
 	}

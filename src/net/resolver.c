@@ -113,7 +113,8 @@ static void *lookup_thread(void *argument)
 		freeaddrinfo(list);
 	}
 	if (lookup->count == 0)
-		error_set(&lookup->error, ERROR_TRANSIENT, "resolve %s: %s", lookup->host, result != 0 ? gai_strerror(result) : "no address");
+		error_set(&lookup->error, ERROR_TRANSIENT, "resolve %s: %s", lookup->host,
+		          result != 0 ? gai_strerror(result) : "no address");
 	loop_post(lookup->loop, lookup_done, lookup);
 	return NULL;
 }

@@ -156,7 +156,8 @@ int socket_listen_unix(const char *path, struct error *err)
 	int result;
 
 	if (path[0] == '\0' || strlen(path) >= sizeof(at.sun_path))
-		return error_set(err, ERROR_INVALID, "listen on unix:%s: a socket's path has 1 to %zu bytes", path, sizeof(at.sun_path) - 1);
+		return error_set(err, ERROR_INVALID, "listen on unix:%s: a socket's path has 1 to %zu bytes", path,
+		                 sizeof(at.sun_path) - 1);
 	memcpy(at.sun_path, path, strlen(path));
 	if (clear_stale(&at, err) != 0)
 		return -1;

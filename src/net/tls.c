@@ -97,7 +97,8 @@ static int load_authorities(SSL_CTX *context, const char *pem, size_t length, co
 		count++;
 	}
 	if (!pem_ended())
-		return error_set(err, ERROR_INVALID, "%s: certificate %u cannot be read: %s", what, count + 1, queue_text(text, sizeof(text)));
+		return error_set(err, ERROR_INVALID, "%s: certificate %u cannot be read: %s", what, count + 1,
+		                 queue_text(text, sizeof(text)));
 	if (count == 0)
 		return error_set(err, ERROR_INVALID, "%s: holds no PEM certificate", what);
 	/* As in Go, any certificate of the bundle is an anchor, also an intermediate one. */
@@ -129,7 +130,8 @@ static int load_chain(SSL_CTX *context, const char *pem, size_t length, const ch
 		}
 	}
 	if (!pem_ended())
-		return error_set(err, ERROR_INVALID, "%s: an intermediate certificate cannot be read: %s", what, queue_text(text, sizeof(text)));
+		return error_set(err, ERROR_INVALID, "%s: an intermediate certificate cannot be read: %s", what,
+		                 queue_text(text, sizeof(text)));
 	return 0;
 }
 
@@ -208,8 +210,8 @@ struct tls_identity *tls_client_identity_new(const struct tls_client_options *op
 		return NULL;
 	}
 	if ((options->certificate_pem != NULL || options->key_pem != NULL) &&
-	    load_pair(context, options->certificate_pem, options->certificate_pem_length, options->key_pem, options->key_pem_length, "client",
-	              err) != 0)
+	    load_pair(context, options->certificate_pem, options->certificate_pem_length, options->key_pem, options->key_pem_length,
+	              "client", err) != 0)
 		return NULL;
 	return identity_new(&context, false);
 }
@@ -233,8 +235,8 @@ struct tls_identity *tls_server_identity_new(const struct tls_server_options *op
 	int verify = SSL_VERIFY_NONE;
 
 	ERR_clear_error();
-	if (load_pair(context, options->certificate_pem, options->certificate_pem_length, options->key_pem, options->key_pem_length, "server",
-	              err) != 0)
+	if (load_pair(context, options->certificate_pem, options->certificate_pem_length, options->key_pem, options->key_pem_length,
+	              "server", err) != 0)
 		return NULL;
 	if (options->client_ca_pem != NULL) {
 		if (load_authorities(context, options->client_ca_pem, options->client_ca_pem_length, "client CA bundle", true, err) != 0)

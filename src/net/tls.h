@@ -17,21 +17,21 @@ enum { TLS_MAXIMUM_PEM_BYTES = 1024 * 1024 }; /* of each PEM text */
 
 /* PEM texts are borrowed during the call only. A length of 0 with a non-NULL pointer means strlen(). */
 struct tls_client_options {
-	const char *ca_pem;          /* the authorities trusted, one or many; NULL: the system's store */
+	const char *ca_pem; /* the authorities trusted, one or many; NULL: the system's store */
 	size_t ca_pem_length;
 	const char *certificate_pem; /* ours, with intermediates after it; NULL: none is presented */
 	size_t certificate_pem_length;
-	const char *key_pem;         /* belongs to certificate_pem: PKCS#1, SEC 1 or PKCS#8, not encrypted */
+	const char *key_pem; /* belongs to certificate_pem: PKCS#1, SEC 1 or PKCS#8, not encrypted */
 	size_t key_pem_length;
 };
 
 struct tls_server_options {
 	const char *certificate_pem, *key_pem;
 	size_t certificate_pem_length, key_pem_length;
-	const char *client_ca_pem;   /* NULL: clients are not asked for a certificate */
+	const char *client_ca_pem; /* NULL: clients are not asked for a certificate */
 	size_t client_ca_pem_length;
 	bool require_client_certificate;
-	bool http1;                  /* ALPN "http/1.1" alone; else "h2" is preferred, and what was chosen decides who serves */
+	bool http1; /* ALPN "http/1.1" alone; else "h2" is preferred, and what was chosen decides who serves */
 };
 
 /*

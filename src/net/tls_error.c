@@ -103,8 +103,9 @@ static void set_verification_error(struct tls_verification *verification, int co
 	case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
 	case X509_V_ERR_CERT_SIGNATURE_FAILURE:
 		reason = TLS_REASON_UNKNOWN_AUTHORITY;
-		error_set(err, ERROR_FORBIDDEN, "certificate of %s is signed by an authority that is not in the CA bundle (issuer %s, subject %s)",
-		          peer, issuer, subject);
+		error_set(err, ERROR_FORBIDDEN,
+		          "certificate of %s is signed by an authority that is not in the CA bundle (issuer %s, subject %s)", peer, issuer,
+		          subject);
 		break;
 	case X509_V_ERR_HOSTNAME_MISMATCH:
 	case X509_V_ERR_IP_ADDRESS_MISMATCH:
@@ -114,8 +115,8 @@ static void set_verification_error(struct tls_verification *verification, int co
 		          verification->wanted ? verification->wanted : "?");
 		break;
 	default:
-		error_set(err, ERROR_FORBIDDEN, "certificate of %s cannot be verified: %s (subject %s)", peer, X509_verify_cert_error_string(code),
-		          subject);
+		error_set(err, ERROR_FORBIDDEN, "certificate of %s cannot be verified: %s (subject %s)", peer,
+		          X509_verify_cert_error_string(code), subject);
 		break;
 	}
 	(void)snprintf(err->reason, sizeof(err->reason), "%s", reason);

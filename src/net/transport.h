@@ -24,7 +24,8 @@ struct transport;
 /* Takes the descriptor, also on failure. `peer` ("host:port") is for error texts. */
 struct transport *transport_plain(int descriptor, const char *peer);
 /* Client side when server_name is given (a name or an IP, verified), else server side. Then call transport_handshake(). */
-struct transport *transport_tls(int descriptor, struct tls_identity *identity, const char *server_name, const char *peer, struct error *err);
+struct transport *transport_tls(int descriptor, struct tls_identity *identity, const char *server_name, const char *peer,
+                                struct error *err);
 void transport_free(struct transport *transport); /* sends close_notify when it can, closes the descriptor */
 int transport_descriptor(const struct transport *transport);
 

@@ -36,8 +36,11 @@ static const struct http2_stream_events stream_events;
 
 static void open_stream(struct run *run, bool body)
 {
-	static const struct http_header headers[] = { { ":method", "GET", false }, { ":scheme", "http", false }, { ":authority", "a", false },
-		                                      { ":path", "/", false }, { "authorization", "Bearer x", true } };
+	static const struct http_header headers[] = { { ":method", "GET", false },
+		                                      { ":scheme", "http", false },
+		                                      { ":authority", "a", false },
+		                                      { ":path", "/", false },
+		                                      { "authorization", "Bearer x", true } };
 	struct http2_stream *stream = http2_stream_open(run->connection, headers, 5, !body, &stream_events, run);
 
 	run->open++;

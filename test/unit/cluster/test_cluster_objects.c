@@ -26,16 +26,15 @@ static const char cluster_configuration[] =
 	"\"\",\"FeatureGates\":null,\"ClusterName\":\"live\",\"EncryptionAlgorithm\":\"RSA-2048\",\"CertificateValidityPeriod\":"
 	"\"8760h0m0s\",\"CACertificateValidityPeriod\":\"87600h0m0s\"}\n";
 
-static const char tenant_text[] =
-	"apiVersion: kamaji.clastix.io/v1alpha1\n"
-	"kind: TenantControlPlane\n"
-	"metadata: {name: live, namespace: golden, uid: x}\n"
-	"spec:\n"
-	"  dataStore: default\n"
-	"  controlPlane: {deployment: {replicas: 1}, service: {serviceType: ClusterIP}}\n"
-	"  kubernetes: {version: v1.36.3, kubelet: {cgroupfs: systemd}}\n"
-	"  networkProfile: {port: 6443}\n"
-	"  addons: {coreDNS: {}, kubeProxy: {}}\n";
+static const char tenant_text[] = "apiVersion: kamaji.clastix.io/v1alpha1\n"
+				  "kind: TenantControlPlane\n"
+				  "metadata: {name: live, namespace: golden, uid: x}\n"
+				  "spec:\n"
+				  "  dataStore: default\n"
+				  "  controlPlane: {deployment: {replicas: 1}, service: {serviceType: ClusterIP}}\n"
+				  "  kubernetes: {version: v1.36.3, kubelet: {cgroupfs: systemd}}\n"
+				  "  networkProfile: {port: 6443}\n"
+				  "  addons: {coreDNS: {}, kubeProxy: {}}\n";
 
 struct fixture {
 	struct arena *arena;
@@ -49,7 +48,7 @@ static json_t *find(const json_t *objects, const json_t *like)
 	size_t index;
 	json_t *object;
 
-	json_array_foreach (objects, index, object) {
+	json_array_foreach(objects, index, object) {
 		if (string_equal(json_string_at(object, "kind"), json_string_at(like, "kind")) &&
 		    string_equal(json_string_at(object, "metadata.name"), json_string_at(like, "metadata.name")) &&
 		    string_equal(json_string_at(object, "metadata.namespace"), json_string_at(like, "metadata.namespace")))
@@ -61,8 +60,8 @@ static json_t *find(const json_t *objects, const json_t *like)
 /* The admin kubeconfig that the captured cluster-info was made from. */
 static char *kubeconfig_text(const json_t *reference)
 {
-	JSON_CLEANUP json_t *like = json_build("{s:s, s:{s:s, s:s}}", "kind", "ConfigMap", "metadata", "name", "cluster-info", "namespace",
-	                                       "kube-public");
+	JSON_CLEANUP json_t *like =
+		json_build("{s:s, s:{s:s, s:s}}", "kind", "ConfigMap", "metadata", "name", "cluster-info", "namespace", "kube-public");
 	const char *text = json_string_at(find(reference, like), "data.kubeconfig");
 	struct error err;
 	JSON_CLEANUP json_t *info = yaml_parse(text, strlen(text), &err);
@@ -128,7 +127,7 @@ static void test_objects_are_in_reference(void **state)
 	size_t index;
 	json_t *object;
 
-	json_array_foreach (objects, index, object) {
+	json_array_foreach(objects, index, object) {
 		const json_t *reference = find(fixture->reference, object);
 		FREE_CLEANUP char *name = string_printf("%s %s", json_string_at(object, "kind"), json_string_at(object, "metadata.name"));
 
@@ -138,8 +137,9 @@ static void test_objects_are_in_reference(void **state)
 			const char *key;
 			json_t *value;
 
-			json_object_foreach (json_at(object, "data"), key, value)
-				assert_string_equal(json_string_value(value), json_string_value(json_object_get(json_at(reference, "data"), key)));
+			json_object_foreach(json_at(object, "data"), key, value)
+				assert_string_equal(json_string_value(value),
+				                    json_string_value(json_object_get(json_at(reference, "data"), key)));
 			assert_int_equal(json_object_size(json_at(object, "data")), json_object_size(json_at(reference, "data")));
 		}
 		if (!json_is_subset(object, reference)) {
@@ -158,7 +158,7 @@ static void test_reference_is_complete(void **state)
 	size_t index;
 	json_t *reference;
 
-	json_array_foreach (fixture->reference, index, reference) {
+	json_array_foreach(fixture->reference, index, reference) {
 		if (!find(objects, reference))
 			fail_msg("%s %s is not built", json_string_at(reference, "kind"), json_string_at(reference, "metadata.name"));
 		/* RBAC is written out in full by both sides. */

@@ -90,7 +90,10 @@ static const char *condition_value(const json_t *status, const char *type, const
 static void test_data_store_status(void **state)
 {
 	STRING_LIST_CLEANUP struct string_list users = { 0 };
-	struct data_store_findings findings = { .used_by = &users, .connection_known = true, .connected = true, .connection_reason = "Connected",
+	struct data_store_findings findings = { .used_by = &users,
+		                                .connection_known = true,
+		                                .connected = true,
+		                                .connection_reason = "Connected",
 		                                .connection_message = "the store answers" };
 	JSON_CLEANUP json_t *good = data_store_status(NULL, &findings, 3, 1000);
 
@@ -145,7 +148,8 @@ static void test_which_tenants_are_served(void **state)
 	assert_true(served("{\"metadata\":{}}", "{\"spec\":{\"replicas\":2},\"status\":{\"readyReplicas\":1}}"));
 	assert_false(served("{\"metadata\":{}}", "{\"spec\":{\"replicas\":2},\"status\":{}}"));
 	assert_false(served("{\"metadata\":{}}", "{\"spec\":{\"replicas\":0},\"status\":{\"readyReplicas\":1}}"));
-	assert_false(served("{\"metadata\":{\"deletionTimestamp\":\"t\"}}", "{\"spec\":{\"replicas\":1},\"status\":{\"readyReplicas\":1}}"));
+	assert_false(
+		served("{\"metadata\":{\"deletionTimestamp\":\"t\"}}", "{\"spec\":{\"replicas\":1},\"status\":{\"readyReplicas\":1}}"));
 	assert_false(served("{\"metadata\":{}}", NULL));
 }
 
@@ -203,8 +207,13 @@ static void test_due_dates(void **state)
 	assert_int_equal(certificate_create_authority("ca", key, &ca.certificate, &err), 0);
 	assert_int_equal(certificate_authority_open(pem_text(&ca.certificate), pem_text(&ca.key), &authority, &err), 0);
 	assert_int_equal(certificate_issue(authority, &request, key, &leaf.certificate, &err), 0);
-	kubeconfig_write(&(struct kubeconfig_content){ .server = "https://h:1", .cluster = "c", .user = "x", .authority = pem_text(&ca.certificate),
-	                                               .certificate = pem_text(&leaf.certificate), .key = pem_text(&ca.key) }, &kubeconfig);
+	kubeconfig_write(&(struct kubeconfig_content){ .server = "https://h:1",
+	                                               .cluster = "c",
+	                                               .user = "x",
+	                                               .authority = pem_text(&ca.certificate),
+	                                               .certificate = pem_text(&leaf.certificate),
+	                                               .key = pem_text(&ca.key) },
+	                 &kubeconfig);
 
 	put_base64(data, "ca.crt", &ca.certificate);
 	assert_int_equal(manager_metrics_not_after(data), 0);

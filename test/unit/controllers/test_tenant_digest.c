@@ -41,7 +41,8 @@ static bool differ(digest_function function, const char *a, const char *b)
 
 #define TENANT(generation, annotations, phase, schema) \
 	"{\"metadata\":{\"uid\":\"u\",\"generation\":" generation ",\"annotations\":" annotations ",\"resourceVersion\":\"" phase "\"}," \
-	"\"status\":{\"kubernetesResources\":{\"version\":{\"status\":\"" phase "\"}},\"storage\":{\"setup\":{\"schema\":\"" schema "\"}}}}"
+	"\"status\":{\"kubernetesResources\":{\"version\":{\"status\":\"" phase "\"}},\"storage\":{\"setup\":{\"schema\":\"" schema \
+	"\"}}}}"
 
 static void test_tenant(void **state)
 {
@@ -68,7 +69,8 @@ static void test_deployment(void **state)
 }
 
 #define SERVICE(port, address) \
-	"{\"metadata\":{\"uid\":\"u\",\"resourceVersion\":\"9\"},\"spec\":{\"port\":" port "},\"status\":{\"loadBalancer\":{" address "}}}"
+	"{\"metadata\":{\"uid\":\"u\",\"resourceVersion\":\"9\"},\"spec\":{\"port\":" port "},\"status\":{\"loadBalancer\":{" address "}}" \
+	                                                                                                                              "}"
 
 static void test_service(void **state)
 {

@@ -194,8 +194,12 @@ static struct raw_stream *submit(struct raw_client *client, const nghttp2_nv *fi
 
 struct raw_stream *raw_open(struct raw_client *client, const char *path, const char *timeout, const char *name, const char *value)
 {
-	nghttp2_nv fields[9] = { field(":method", "POST"), field(":scheme", "http"), field(":path", path), field(":authority", "test"),
-		                 field("content-type", "application/grpc"), field("te", "trailers") };
+	nghttp2_nv fields[9] = { field(":method", "POST"),
+		                 field(":scheme", "http"),
+		                 field(":path", path),
+		                 field(":authority", "test"),
+		                 field("content-type", "application/grpc"),
+		                 field("te", "trailers") };
 	size_t count = 6;
 
 	if (timeout != NULL)

@@ -17,7 +17,7 @@ struct raw_stream {
 	struct buffer sending;
 	bool send_end, deferred;
 	/* Seen: */
-	bool headers, ended, closed; /* ended: END_STREAM came */
+	bool headers, ended, closed;  /* ended: END_STREAM came */
 	int http_status, grpc_status; /* -1: none */
 	char message[512];            /* grpc-message as it was sent */
 	uint32_t code;                /* of the close */

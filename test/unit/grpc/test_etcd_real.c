@@ -41,10 +41,29 @@ static void start_etcd(struct fixture *fixture)
 	char *url FREE_CLEANUP = string_printf("https://127.0.0.1:%d", PORT_CLIENT);
 	char *peer FREE_CLEANUP = string_printf("http://127.0.0.1:%d", PORT_PEER);
 	char *cluster FREE_CLEANUP = string_printf("default=%s", peer);
-	const char *arguments[] = { getenv("KAMAJI_TEST_ETCD"), "--data-dir", "data", "--listen-client-urls", url, "--advertise-client-urls", url,
-		                    "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", cluster,
-		                    "--cert-file", "server.crt", "--key-file", "server.key", "--trusted-ca-file", "ca.crt",
-		                    "--client-cert-auth", "--log-level", "error", NULL };
+	const char *arguments[] = { getenv("KAMAJI_TEST_ETCD"),
+		                    "--data-dir",
+		                    "data",
+		                    "--listen-client-urls",
+		                    url,
+		                    "--advertise-client-urls",
+		                    url,
+		                    "--listen-peer-urls",
+		                    peer,
+		                    "--initial-advertise-peer-urls",
+		                    peer,
+		                    "--initial-cluster",
+		                    cluster,
+		                    "--cert-file",
+		                    "server.crt",
+		                    "--key-file",
+		                    "server.key",
+		                    "--trusted-ca-file",
+		                    "ca.crt",
+		                    "--client-cert-auth",
+		                    "--log-level",
+		                    "error",
+		                    NULL };
 	struct process_options options = { .arguments = arguments, .directory = fixture->folder };
 	struct error err;
 
@@ -59,7 +78,9 @@ static void start_etcd(struct fixture *fixture)
 static struct etcd_client *client_new(struct fixture *fixture, const char *user)
 {
 	struct test_leaf leaf = test_leaf_new(&fixture->authority, user, NULL, -60, 86400);
-	struct tls_client_options tls = { .ca_pem = fixture->authority.pem, .certificate_pem = leaf.certificate_pem, .key_pem = leaf.key_pem };
+	struct tls_client_options tls = { .ca_pem = fixture->authority.pem,
+		                          .certificate_pem = leaf.certificate_pem,
+		                          .key_pem = leaf.key_pem };
 	char *endpoint FREE_CLEANUP = string_printf("https://127.0.0.1:%d", PORT_CLIENT);
 	const char *endpoints[] = { endpoint };
 	struct etcd_client_options options = { .loop = fixture->loop, .endpoints = endpoints, .endpoint_count = 1, .timeout_ms = 5000 };
@@ -148,11 +169,12 @@ static void keys_and_ranges(void **state)
 	assert_string_equal(range.items[1].value, "value");
 	assert_int_equal(range.items[1].version, 1);
 	assert_true(range.revision >= range.items[1].mod_revision);
-	GOOD(etcd_client_range(root, &(struct etcd_range_options){ .key = "/t/", .range_end = "/t0", .keys_only = true }, &range, NULL, &err));
+	GOOD(etcd_client_range(root, &(struct etcd_range_options){ .key = "/t/", .range_end = "/t0", .keys_only = true }, &range, NULL,
+	                       &err));
 	assert_int_equal(range.item_count, 10);
 	assert_null(range.items[0].value);
-	GOOD(etcd_client_range(root, &(struct etcd_range_options){ .key = "", .range_end = ETCD_ALL_KEYS, .count_only = true }, &range, NULL,
-	                       &err));
+	GOOD(etcd_client_range(root, &(struct etcd_range_options){ .key = "", .range_end = ETCD_ALL_KEYS, .count_only = true }, &range,
+	                       NULL, &err));
 	assert_int_equal(range.item_count, 0);
 	assert_int_equal(range.count, 10);
 	GOOD(etcd_client_range(root, &(struct etcd_range_options){ .key = "/none" }, &range, NULL, &err));

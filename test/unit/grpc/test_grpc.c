@@ -65,16 +65,16 @@ static void protobuf_refuses_damage(void **state)
 		const char *bytes;
 		size_t length;
 	} bad[] = {
-		{ "\x08", 1 },                                             /* no value */
-		{ "\x08\x80", 2 },                                         /* cut varint */
-		{ "\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", 11 },    /* 65 bits */
+		{ "\x08", 1 },                                              /* no value */
+		{ "\x08\x80", 2 },                                          /* cut varint */
+		{ "\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", 11 },     /* 65 bits */
 		{ "\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 12 }, /* eleven bytes */
-		{ "\x12\x05test", 6 },                                     /* longer than the input */
-		{ "\x12\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 11 },    /* huge length */
-		{ "\x0b", 1 },                                             /* group */
-		{ "\x00\x01", 2 },                                         /* field 0 */
-		{ "\x0d\x01\x02", 3 },                                     /* cut fixed32 */
-		{ "\x09\x01\x02", 3 },                                     /* cut fixed64 */
+		{ "\x12\x05test", 6 },                                      /* longer than the input */
+		{ "\x12\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 11 },     /* huge length */
+		{ "\x0b", 1 },                                              /* group */
+		{ "\x00\x01", 2 },                                          /* field 0 */
+		{ "\x0d\x01\x02", 3 },                                      /* cut fixed32 */
+		{ "\x09\x01\x02", 3 },                                      /* cut fixed64 */
 	};
 
 	for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {

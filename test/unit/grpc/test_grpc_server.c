@@ -68,8 +68,9 @@ static void echo(struct grpc_call *call, const char *bytes, size_t length, void 
 static void deny(struct grpc_call *call, const char *bytes, size_t length, void *argument)
 {
 	begin(call, argument);
-	grpc_call_finish(call, GRPC_FAILED_PRECONDITION, "b\xc3\xa4"
-	                                                 "d 100%\n");
+	grpc_call_finish(call, GRPC_FAILED_PRECONDITION,
+	                 "b\xc3\xa4"
+	                 "d 100%\n");
 }
 
 static void stall(struct grpc_call *call, const char *bytes, size_t length, void *argument)
@@ -86,7 +87,9 @@ static void describe(struct grpc_call *call, const char *bytes, size_t length, v
 
 	begin(call, argument);
 	(void)buffer_printf(&text, "%d %s %s %s", identity->verified, identity->common_name, token ? token : "-",
-	                    deadline == UINT64_MAX ? "never" : clock_until(deadline) > 1000 ? "later" : "soon");
+	                    deadline == UINT64_MAX         ? "never"
+	                    : clock_until(deadline) > 1000 ? "later"
+	                                                   : "soon");
 	grpc_call_send_buffer(call, &text);
 	grpc_call_finish(call, GRPC_OK, NULL);
 }
@@ -170,8 +173,18 @@ static const struct grpc_method methods[] = {
 	{ .path = "/test.Unary/Fail", .message = deny, .ended = ended },
 	{ .path = "/test.Unary/Stall", .message = stall, .ended = ended },
 	{ .path = "/test.Unary/Describe", .message = describe, .ended = ended },
-	{ .path = "/test.Stream/Chat", .message = chat, .started = started, .half_closed = chat_half_closed, .ended = ended, .streaming = true },
-	{ .path = "/test.Stream/Hold", .message = hold, .started = started, .half_closed = chat_half_closed, .ended = ended, .streaming = true },
+	{ .path = "/test.Stream/Chat",
+	  .message = chat,
+	  .started = started,
+	  .half_closed = chat_half_closed,
+	  .ended = ended,
+	  .streaming = true },
+	{ .path = "/test.Stream/Hold",
+	  .message = hold,
+	  .started = started,
+	  .half_closed = chat_half_closed,
+	  .ended = ended,
+	  .streaming = true },
 	{ .path = "/test.Stream/Flood", .message = flood, .drained = flood_drained, .ended = flood_ended },
 };
 
@@ -288,7 +301,8 @@ static void wrong_calls_are_named(void **state)
 		int http_status, status;
 		const char *message;
 	} rows[] = {
-		{ "/test.Unary/Nothing", NULL, NULL, NULL, "\0\0\0\0\0", 5, 200, GRPC_UNIMPLEMENTED, "unknown method Nothing for service test.Unary" },
+		{ "/test.Unary/Nothing", NULL, NULL, NULL, "\0\0\0\0\0", 5, 200, GRPC_UNIMPLEMENTED,
+		  "unknown method Nothing for service test.Unary" },
 		{ "/test.Una/Echo", NULL, NULL, NULL, "\0\0\0\0\0", 5, 200, GRPC_UNIMPLEMENTED, "unknown service test.Una" },
 		{ "/test", NULL, NULL, NULL, "\0\0\0\0\0", 5, 200, GRPC_UNIMPLEMENTED, "malformed method name: \"/test\"" },
 		{ "/test.Unary/Echo", "soon", NULL, NULL, "\0\0\0\0\0", 5, 400, GRPC_INTERNAL, "malformed grpc-timeout: \"soon\"" },
@@ -513,7 +527,8 @@ static void thousands_of_calls_at_once(void **state)
 /* Opening, sending, cancelling and hanging up in random order; the fixture's end checks that each call has ended once. */
 static void clients_leave_at_any_time(void **state)
 {
-	static const char *const paths[] = { "/test.Unary/Echo", "/test.Unary/Stall", "/test.Stream/Chat", "/test.Stream/Hold", "/test.Unary/None" };
+	static const char *const paths[] = { "/test.Unary/Echo", "/test.Unary/Stall", "/test.Stream/Chat", "/test.Stream/Hold",
+		                             "/test.Unary/None" };
 	struct fixture *fixture = fixture_of(state);
 	uint64_t seed = clock_monotonic_ns() | 1;
 
@@ -530,7 +545,8 @@ static void clients_leave_at_any_time(void **state)
 			switch ((seed >> 33) % 6) {
 			case 0:
 			case 1:
-				(void)raw_open(client, paths[(seed >> 50) % ARRAY_LENGTH(paths)], (seed >> 60) % 2 ? "5m" : NULL, NULL, NULL);
+				(void)raw_open(client, paths[(seed >> 50) % ARRAY_LENGTH(paths)], (seed >> 60) % 2 ? "5m" : NULL, NULL,
+				               NULL);
 				break;
 			case 2:
 			case 3:

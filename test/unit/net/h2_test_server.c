@@ -134,7 +134,8 @@ static void reply(struct connection *connection, struct stream *stream, const ch
 
 	stream->answered = true;
 	if (extra_name != NULL)
-		headers[count++] = (nghttp2_nv){ (uint8_t *)extra_name, (uint8_t *)extra_value, strlen(extra_name), strlen(extra_value), 0 };
+		headers[count++] =
+			(nghttp2_nv){ (uint8_t *)extra_name, (uint8_t *)extra_value, strlen(extra_name), strlen(extra_value), 0 };
 	if (length > 0) {
 		stream->out = malloc(length);
 		memcpy(stream->out, bytes, length);
@@ -207,8 +208,8 @@ static void answer(struct connection *connection, struct stream *stream)
 
 	if (connection->server->options.answer != NULL) {
 		size_t length = 0;
-		char *bytes = connection->server->options.answer(stream->path, stream->body, stream->body_length, &length, &stream->grpc_status,
-		                                                 &stream->grpc_message);
+		char *bytes = connection->server->options.answer(stream->path, stream->body, stream->body_length, &length,
+		                                                 &stream->grpc_status, &stream->grpc_message);
 
 		stream->trailers = true;
 		reply(connection, stream, "200", "content-type", "application/grpc", bytes, length);
@@ -218,7 +219,8 @@ static void answer(struct connection *connection, struct stream *stream)
 	} else if (is_path(stream, "/echo")) {
 		reply(connection, stream, "200", NULL, NULL, stream->body, stream->body_length);
 	} else if (is_path(stream, "/header")) {
-		reply(connection, stream, "200", NULL, NULL, stream->header ? stream->header : "", stream->header ? strlen(stream->header) : 0);
+		reply(connection, stream, "200", NULL, NULL, stream->header ? stream->header : "",
+		      stream->header ? strlen(stream->header) : 0);
 	} else if (is_path(stream, "/big")) {
 		answer_big(connection, stream);
 	} else if (is_path(stream, "/flood")) {
@@ -442,7 +444,8 @@ static void serve(struct connection *connection)
 			if (!write_all(connection, bytes, (size_t)length))
 				connection->dead = true;
 		}
-		if (connection->close_when_sent || (!nghttp2_session_want_read(connection->session) && !nghttp2_session_want_write(connection->session)))
+		if (connection->close_when_sent ||
+		    (!nghttp2_session_want_read(connection->session) && !nghttp2_session_want_write(connection->session)))
 			connection->dead = true;
 	}
 }
@@ -563,7 +566,8 @@ static void *accept_thread(void *argument)
 	return NULL;
 }
 
-static int select_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_length, const unsigned char *in, unsigned length, void *argument)
+static int select_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_length, const unsigned char *in, unsigned length,
+                       void *argument)
 {
 	const struct h2_test_server *server = argument;
 

@@ -28,7 +28,8 @@ struct h2_test_options {
 	unsigned maximum_streams;                              /* 0: 100 */
 	const char *alpn;                                      /* NULL: "h2" */
 	/* When set, answers every POST instead of the table above: grpc tests. body is the request's; returns text to free() and its length. */
-	char *(*answer)(const char *path, const char *body, size_t length, size_t *answer_length, int *grpc_status, const char **grpc_message);
+	char *(*answer)(const char *path, const char *body, size_t length, size_t *answer_length, int *grpc_status,
+	                const char **grpc_message);
 };
 
 struct h2_test_server *h2_test_server_start(const struct h2_test_options *options);

@@ -60,7 +60,8 @@ static int setup(void **state)
 
 static int setup_few_streams(void **state)
 {
-	return setup_with(state, (struct h2_test_options){ .maximum_streams = 2 }, (struct http_client_options){ .maximum_connections = 3 });
+	return setup_with(state, (struct h2_test_options){ .maximum_streams = 2 },
+	                  (struct http_client_options){ .maximum_connections = 3 });
 }
 
 static int setup_impatient(void **state)
@@ -149,8 +150,8 @@ static void sends_bodies_of_all_sizes(void **state)
 
 		for (size_t j = 0; j < sizes[i]; j++)
 			body[j] = (char)(j * 31 % 251);
-		if (request(fixture, (struct http_request){ .method = "POST", .path = "/echo", .body = body, .body_length = sizes[i] }, &response,
-		            &err) != 0)
+		if (request(fixture, (struct http_request){ .method = "POST", .path = "/echo", .body = body, .body_length = sizes[i] },
+		            &response, &err) != 0)
 			fail_msg("%s", err.message);
 		assert_int_equal(response.body.length, sizes[i]);
 		assert_memory_equal(response.body.data, body, sizes[i]);
@@ -168,8 +169,9 @@ static void never_indexes_authorization(void **state)
 	for (int i = 0; i < 3; i++) {
 		struct http_response response HTTP_RESPONSE_CLEANUP = { 0 };
 
-		assert_int_equal(request(fixture, (struct http_request){ .path = paths[i], .headers = headers, .header_count = 3 }, &response, &err),
-		                 0);
+		assert_int_equal(
+			request(fixture, (struct http_request){ .path = paths[i], .headers = headers, .header_count = 3 }, &response, &err),
+			0);
 		assert_string_equal(response.body.data, wanted[i]);
 	}
 }
@@ -239,7 +241,8 @@ static void takes_an_early_answer(void **state)
 	struct error err;
 
 	assert_int_equal(request(fixture, (struct http_request){ .method = "POST", .path = "/early", .body = body, .body_length = 1000000 },
-	                         &response, &err), 0);
+	                         &response, &err),
+	                 0);
 	assert_string_equal(response.body.data, "early");
 	expect_ok(fixture, "/ok");
 }
@@ -290,7 +293,8 @@ static void *parallel_thread(void *argument)
 		struct http_response response HTTP_RESPONSE_CLEANUP = { 0 };
 		struct error err;
 
-		if (request(parallel->fixture, (struct http_request){ .path = parallel->path }, &response, &err) != 0 || response.status != 200) {
+		if (request(parallel->fixture, (struct http_request){ .path = parallel->path }, &response, &err) != 0 ||
+		    response.status != 200) {
 			fprintf(stderr, "%s\n", err.message);
 			parallel->failures++;
 		}
@@ -350,11 +354,13 @@ static void cancels_at_once(void **state)
 	struct error err;
 
 	pthread_create(&cancelling.thread, NULL, cancel_soon, &cancelling);
-	assert_int_equal(http_client_request(fixture->client, &(struct http_request){ .path = "/stall" }, &response, cancelling.cancel, &err), -1);
+	assert_int_equal(
+		http_client_request(fixture->client, &(struct http_request){ .path = "/stall" }, &response, cancelling.cancel, &err), -1);
 	assert_int_equal(err.class, ERROR_CANCELLED);
 	assert_in_range(clock_monotonic_ms() - started, 40, PATIENCE_MS / 2);
 	pthread_join(cancelling.thread, NULL);
-	assert_int_equal(http_client_request(fixture->client, &(struct http_request){ .path = "/ok" }, &again, cancelling.cancel, &err), -1);
+	assert_int_equal(http_client_request(fixture->client, &(struct http_request){ .path = "/ok" }, &again, cancelling.cancel, &err),
+	                 -1);
 	assert_int_equal(err.class, ERROR_CANCELLED);
 	for (int i = 0; i < 1000 && h2_test_server_cancels(fixture->server) == 0; i++)
 		usleep(10000);

@@ -83,7 +83,8 @@ static int teardown(void **state)
 
 static int dial(struct fixture *fixture)
 {
-	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(http_server_port(fixture->server)),
+	struct sockaddr_in to = { .sin_family = AF_INET,
+		                  .sin_port = htons(http_server_port(fixture->server)),
 		                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	int descriptor = socket(AF_INET, SOCK_STREAM, 0);
 
@@ -256,8 +257,9 @@ static void connections_are_limited(void **state)
 static void a_taken_port_is_named(void **state)
 {
 	struct fixture *fixture = *state;
-	struct http_server_options options = { .loop = fixture->loop, .address = "127.0.0.1", .port = http_server_port(fixture->server),
-		                               .handler = handle };
+	struct http_server_options options = {
+		.loop = fixture->loop, .address = "127.0.0.1", .port = http_server_port(fixture->server), .handler = handle
+	};
 	struct error err;
 
 	assert_null(http_server_new(&options, &err));

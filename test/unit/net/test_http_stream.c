@@ -49,8 +49,9 @@ static void observe(const struct http_observation *observation, void *argument)
 static int setup(void **state)
 {
 	struct fixture *fixture = calloc(1, sizeof(*fixture));
-	struct http_client_options options = { .host = "127.0.0.1", .observe = observe, .observe_argument = fixture,
-		                               .ping_idle_ms = 300, .ping_answer_ms = 2000 };
+	struct http_client_options options = {
+		.host = "127.0.0.1", .observe = observe, .observe_argument = fixture, .ping_idle_ms = 300, .ping_answer_ms = 2000
+	};
 	struct error err;
 
 	pthread_mutex_init(&fixture->seen.mutex, NULL);
@@ -107,7 +108,8 @@ static void on_end(struct http_stream *stream, const struct http_headers *traile
 		http_stream_close(stream);
 	if (seen->restart) { /* what a watch does: the next one from within the end of the last */
 		seen->restart = false;
-		seen->stream = http_client_stream(seen->client, &(struct http_request){ .path = "/watch", .long_lived = true }, &callbacks, seen);
+		seen->stream =
+			http_client_stream(seen->client, &(struct http_request){ .path = "/watch", .long_lived = true }, &callbacks, seen);
 	}
 	THREAD_LOCKED(&seen->mutex);
 	if (err != NULL)

@@ -74,25 +74,27 @@ struct attempt {
 	const char *common_name, *sans;
 	long not_before, not_after;
 	const char *server_name;
-	bool other_authority;          /* the client trusts another one */
+	bool other_authority; /* the client trusts another one */
 	const struct test_leaf *client;
-	bool client_ca;                /* the server wants a certificate of the first authority */
+	bool client_ca; /* the server wants a certificate of the first authority */
 	const char *alpn;
 	bool twice;
 };
 
 static int try(struct fixture *fixture, const struct attempt *attempt, struct error *err)
 {
-	struct test_leaf leaf = test_leaf_new(&fixture->authority, attempt->common_name ? attempt->common_name : "server", attempt->sans,
-	                                      attempt->not_before ? attempt->not_before : -60, attempt->not_after ? attempt->not_after : DAY);
+	struct test_leaf leaf =
+		test_leaf_new(&fixture->authority, attempt->common_name ? attempt->common_name : "server", attempt->sans,
+	                      attempt->not_before ? attempt->not_before : -60, attempt->not_after ? attempt->not_after : DAY);
 	struct h2_test_server *server = h2_test_server_start(&(struct h2_test_options){
 		.certificate_pem = leaf.certificate_pem,
 		.key_pem = leaf.key_pem,
 		.client_ca_pem = attempt->client_ca ? fixture->authority.pem : NULL,
 		.alpn = attempt->alpn,
 	});
-	struct http_client_options options = { .loop = fixture->loop, .host = "127.0.0.1", .port = h2_test_server_port(server),
-		                               .server_name = attempt->server_name };
+	struct http_client_options options = {
+		.loop = fixture->loop, .host = "127.0.0.1", .port = h2_test_server_port(server), .server_name = attempt->server_name
+	};
 	struct http_response response HTTP_RESPONSE_CLEANUP = { 0 };
 	struct http_client *client;
 	int result;
@@ -140,16 +142,16 @@ static void names_and_addresses_are_verified(void **state)
 	bad(fixture, (struct attempt){ .sans = "DNS:kubernetes", .server_name = "api.example" }, ERROR_FORBIDDEN, TLS_REASON_NAME_MISMATCH,
 	    "not for api.example");
 	/* A common name alone is no name (RFC 9525). */
-	bad(fixture, (struct attempt){ .common_name = "api.example", .server_name = "api.example" }, ERROR_FORBIDDEN, TLS_REASON_NAME_MISMATCH,
-	    "no name at all");
+	bad(fixture, (struct attempt){ .common_name = "api.example", .server_name = "api.example" }, ERROR_FORBIDDEN,
+	    TLS_REASON_NAME_MISMATCH, "no name at all");
 }
 
 static void times_and_authorities_are_verified(void **state)
 {
 	struct fixture *fixture = *state;
 
-	bad(fixture, (struct attempt){ .sans = "IP:127.0.0.1", .not_before = -2 * DAY, .not_after = -DAY }, ERROR_FORBIDDEN, TLS_REASON_EXPIRED,
-	    "has expired on 20");
+	bad(fixture, (struct attempt){ .sans = "IP:127.0.0.1", .not_before = -2 * DAY, .not_after = -DAY }, ERROR_FORBIDDEN,
+	    TLS_REASON_EXPIRED, "has expired on 20");
 	bad(fixture, (struct attempt){ .sans = "IP:127.0.0.1", .not_before = DAY, .not_after = 2 * DAY }, ERROR_FORBIDDEN,
 	    TLS_REASON_NOT_YET_VALID, "is not valid before 20");
 	bad(fixture, (struct attempt){ .sans = "IP:127.0.0.1", .other_authority = true }, ERROR_FORBIDDEN, TLS_REASON_UNKNOWN_AUTHORITY,
@@ -237,8 +239,8 @@ static void credentials_are_swapped(void **state)
 {
 	struct fixture *fixture = *state;
 	struct test_leaf leaf = test_leaf_new(&fixture->authority, "server", "IP:127.0.0.1", -60, DAY);
-	struct h2_test_server *server = h2_test_server_start(&(struct h2_test_options){ .certificate_pem = leaf.certificate_pem,
-		                                                                           .key_pem = leaf.key_pem });
+	struct h2_test_server *server =
+		h2_test_server_start(&(struct h2_test_options){ .certificate_pem = leaf.certificate_pem, .key_pem = leaf.key_pem });
 	struct http_client_options options = { .loop = fixture->loop, .host = "127.0.0.1", .port = h2_test_server_port(server) };
 	struct tls_identity *wrong = identity_new(&fixture->other, NULL), *right = identity_new(&fixture->authority, NULL);
 	struct http_client *client;
@@ -295,7 +297,8 @@ static void *proxy_thread(void *argument)
 	size_t length = 0;
 	char answer[200];
 
-	while (length < sizeof(proxy->request) - 1 && strstr(proxy->request, "\r\n\r\n") == NULL && recv(client, proxy->request + length, 1, 0) == 1)
+	while (length < sizeof(proxy->request) - 1 && strstr(proxy->request, "\r\n\r\n") == NULL &&
+	       recv(client, proxy->request + length, 1, 0) == 1)
 		length++;
 	snprintf(answer, sizeof(answer), "HTTP/1.1 %s\r\nX-Proxy: yes\r\n\r\n", proxy->status);
 	for (size_t i = 0; i < strlen(answer); i++) /* slowly: the reader must wait for the rest */
@@ -306,7 +309,8 @@ static void *proxy_thread(void *argument)
 		for (;;) {
 			struct pollfd ready[2] = { { .fd = client, .events = POLLIN }, { .fd = server, .events = POLLIN } };
 
-			if (poll(ready, 2, 5000) <= 0 || (ready[0].revents && !copy(client, server)) || (ready[1].revents && !copy(server, client)))
+			if (poll(ready, 2, 5000) <= 0 || (ready[0].revents && !copy(client, server)) ||
+			    (ready[1].revents && !copy(server, client)))
 				break;
 		}
 		close(server);
@@ -332,8 +336,8 @@ static void proxies_are_used(void **state)
 {
 	struct fixture *fixture = *state;
 	struct test_leaf leaf = test_leaf_new(&fixture->authority, "server", "DNS:api.example", -60, DAY);
-	struct h2_test_server *server = h2_test_server_start(&(struct h2_test_options){ .certificate_pem = leaf.certificate_pem,
-		                                                                           .key_pem = leaf.key_pem });
+	struct h2_test_server *server =
+		h2_test_server_start(&(struct h2_test_options){ .certificate_pem = leaf.certificate_pem, .key_pem = leaf.key_pem });
 	const char *statuses[] = { "200 Connection established", "407 Proxy Authentication Required", "502 Bad Gateway" };
 	enum error_class classes[] = { ERROR_NONE, ERROR_FORBIDDEN, ERROR_TRANSIENT };
 
