@@ -2,6 +2,7 @@
 /* `kamaji manager`: the operator. Its flags are upstream's, so that a Deployment can switch images, and a few of ours. */
 #include <signal.h>
 #include <stdio.h>
+#include <unistd.h>
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -170,9 +171,11 @@ static int run(const struct command_line *line)
 	log_info("manager.start", "started", LOG_STRING("version", version), LOG_STRING("profile", line->manager.template_profile),
 	         LOG_STRING("key_algorithm", line->manager.key_algorithm));
 	if (manager_run(manager, &err) < 0) {
-		/* The signal thread cannot be woken: the process ends as it is. */
+		/* The signal thread cannot be woken, and workers that were given up may still run: the process ends as it is, without exit
+		 * handlers that take libraries (OpenSSL) away under them. */
 		log_error("manager.failed", "the manager ends", &err);
-		return EXIT_CODE_FAILURE;
+		(void)fflush(NULL);
+		_exit(EXIT_CODE_FAILURE);
 	}
 	(void)pthread_join(waiter, NULL);
 	manager_free(manager);
