@@ -17,7 +17,9 @@ def test_scripted_run(harness):
     wrapper = ["valgrind", "--leak-check=full", "--show-leak-kinds=definite,indirect", "--errors-for-leak-kinds=definite,indirect",
                "--error-exitcode=99", "--child-silent-after-fork=yes", f"--log-file={report}"]
     harness.apply(*harness.datastore())
-    manager = Manager(harness, name="valgrind", wrapper=wrapper).start(seconds=120)
+    # Thirty times slower: the Lease gets thirty times longer, too.
+    flags = ["--lease-duration=450s", "--lease-renew-deadline=300s", "--lease-retry-period=5s", "--controller-reconcile-timeout=300s"]
+    manager = Manager(harness, name="valgrind", wrapper=wrapper, flags=flags).start(seconds=120)
     try:
         harness.apply(tenant("one"), tenant("two"), tenant("stray", dataStore="missing"))
         for name in ("one", "two"):
