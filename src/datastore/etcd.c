@@ -10,7 +10,7 @@
 #include "net/tls.h"
 #include "pki/certificate.h"
 
-enum { NAME_MAXIMUM_BYTES = 512 };
+enum { NAME_MAXIMUM_BYTES = 512, AUTH_ATTEMPTS = 8, AUTH_RETRY_MS = 10 };
 
 struct etcd_store {
 	struct etcd_client *client;
@@ -217,7 +217,7 @@ static int ensure_user(struct etcd_store *store, const struct datastore_tenant *
 	return made(etcd_client_user_add(store->client, tenant->user, NULL, cancel, err), changed, err);
 }
 
-static int etcd_ensure(void *client, const struct datastore_tenant *tenant, bool *changed, struct cancel *cancel, struct error *err)
+static int ensure_once(void *client, const struct datastore_tenant *tenant, bool *changed, struct cancel *cancel, struct error *err)
 {
 	struct string_list roles STRING_LIST_CLEANUP = { 0 };
 	struct etcd_store *store = client;
@@ -239,7 +239,7 @@ static int etcd_ensure(void *client, const struct datastore_tenant *tenant, bool
 	return 0;
 }
 
-static int etcd_delete_all(void *client, const struct datastore_tenant *tenant, struct cancel *cancel, struct error *err)
+static int delete_once(void *client, const struct datastore_tenant *tenant, struct cancel *cancel, struct error *err)
 {
 	struct etcd_store *store = client;
 	char *prefix FREE_CLEANUP = NULL, *range_end FREE_CLEANUP = NULL;
@@ -255,6 +255,44 @@ static int etcd_delete_all(void *client, const struct datastore_tenant *tenant, 
 		return explain(store, err, "delete etcd keys", prefix);
 	if (removed(etcd_client_user_delete(store->client, tenant->user, cancel, err), err))
 		return explain(store, err, "delete etcd user", tenant->user);
+	return 0;
+}
+
+/*
+ * True when another change of users or roles overtook the call, which etcd then did not carry out: "revision of auth store is old". With many
+ * tenants coming and going at once that is ordinary. Waits a little, longer each time.
+ */
+static bool overtaken(const struct error *err, unsigned attempt, struct cancel *cancel)
+{
+	struct error ignored;
+
+	if (attempt >= AUTH_ATTEMPTS || strstr(err->message, "revision of auth store is old") == NULL)
+		return false;
+	return cancel_sleep(cancel, AUTH_RETRY_MS * attempt, &ignored) == 0;
+}
+
+static int etcd_ensure(void *client, const struct datastore_tenant *tenant, bool *changed, struct cancel *cancel, struct error *err)
+{
+	bool any = false;
+	int result;
+	unsigned attempt = 1;
+
+	do {
+		result = ensure_once(client, tenant, changed, cancel, err);
+		any = any || *changed;
+	} while (result && overtaken(err, attempt++, cancel));
+	*changed = any;
+	return result;
+}
+
+static int etcd_delete_all(void *client, const struct datastore_tenant *tenant, struct cancel *cancel, struct error *err)
+{
+	unsigned attempt = 1;
+
+	while (delete_once(client, tenant, cancel, err)) {
+		if (!overtaken(err, attempt++, cancel))
+			return -1;
+	}
 	return 0;
 }
 
