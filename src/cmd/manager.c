@@ -2,8 +2,8 @@
 /* `kamaji manager`: the operator. Its flags are upstream's, so that a Deployment can switch images, and a few of ours. */
 #include <signal.h>
 #include <stdio.h>
-#include <unistd.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/version.h"
