@@ -121,6 +121,5 @@ bool auth_user_covers(const struct auth_store *auth, struct auth_user *user, str
 		return true;
 	if (is_open(range_end))
 		return piece->to.length == 0;
-	/* A range that ends before it begins holds nothing, but must touch the piece all the same. */
-	return compare_bound(range_end, piece->to) <= 0 && compare_bound(range_end, piece->from) > 0;
+	return compare_bound(range_end, piece->to) <= 0;
 }

@@ -30,15 +30,10 @@ static const char *data_corruption(struct etcd_server *server)
 	return server->corrupt_alarm ? "alarm activated: CORRUPT" : NULL;
 }
 
-static const char *readable(struct etcd_server *server)
-{
-	return server->corrupt_alarm ? "etcdserver: corrupt cluster" : NULL;
-}
-
 static const struct check checks[] = {
 	{ "data_corruption", false, data_corruption },
-	{ "serializable_read", true, readable },
-	{ "linearizable_read", false, readable },
+	{ "serializable_read", true, no_problem },
+	{ "linearizable_read", false, no_problem },
 	{ "non_learner", false, no_problem },
 };
 
@@ -87,8 +82,6 @@ static int serve_health(struct etcd_server *server, const char *query, struct bu
 		reason = "ALARM NOSPACE";
 	else if (server->corrupt_alarm && !string_list_contains(&excluded, alarm_name(ALARM_CORRUPT)))
 		reason = "ALARM CORRUPT";
-	else if (readable(server) != NULL)
-		reason = "RANGE ERROR:etcdserver: corrupt cluster";
 	etcd_metrics_health("health", "", *reason == '\0');
 	*content_type = *reason == '\0' ? "application/json" : "text/plain; charset=utf-8";
 	(void)buffer_printf(body, "{\"health\":\"%s\",\"reason\":\"%s\"}%s", *reason == '\0' ? "true" : "false", reason,

@@ -52,6 +52,8 @@ static void serve_change(struct etcd_server *server, struct grpc_call *call, con
 	error = etcd_user(server, call, &user);
 	if (error == NULL)
 		error = kv_auth_check(server->auth, user, operation, server->space);
+	if (error == NULL && server->corrupt_alarm && kv_writes(operation))
+		error = &etcd_error_CORRUPT;
 	if (error == NULL && kv_grows(operation))
 		error = etcd_check_growth(server);
 	if (error == NULL)
@@ -144,13 +146,14 @@ static void serve_compact(struct grpc_call *call, const char *bytes, size_t leng
 	struct etcd_header header;
 	uint64_t sequence = 0;
 	int64_t revision;
-	const char *user;
 	bool physical;
 
 	if (!kv_decode_compact(bytes, length, &revision, &physical))
 		error = &etcd_error_MALFORMED;
 	if (error == NULL)
-		error = etcd_user(server, call, &user);
+		error = etcd_require_admin(server, call);
+	if (error == NULL && server->corrupt_alarm)
+		error = &etcd_error_CORRUPT;
 	if (error == NULL)
 		error = etcd_error_of(space_compact(server->space, revision, &sequence));
 	if (error != NULL) {

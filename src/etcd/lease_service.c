@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/clock.h"
-#include "etcd/etcd_int.h"
+#include "etcd/maintenance.h"
 #include "grpc/protobuf.h"
 
 /* Requests of this service hold an id, and one more number at most. */
@@ -33,12 +33,11 @@ static void serve_grant(struct grpc_call *call, const char *bytes, size_t length
 	struct etcd_header header;
 	struct lease *lease = NULL;
 	uint64_t sequence = 0;
-	const char *user;
 
 	if (!decode(bytes, length, &request))
 		error = &etcd_error_MALFORMED;
 	if (error == NULL)
-		error = etcd_user(server, call, &user);
+		error = etcd_require_user(server, call);
 	if (error == NULL)
 		error = etcd_check_growth(server);
 	if (error == NULL)
@@ -53,6 +52,14 @@ static void serve_grant(struct grpc_call *call, const char *bytes, size_t length
 	protobuf_put_signed(&answer, 2, lease->id);
 	protobuf_put_signed(&answer, 3, lease->ttl_seconds);
 	etcd_answer_when_durable(server, call, sequence, &answer);
+}
+
+/* etcd wants somebody to be named for everything about leases, whatever the lease holds. */
+static const struct etcd_error *user_named(struct etcd_server *server, struct grpc_call *call, const char **user)
+{
+	const struct etcd_error *error = etcd_require_user(server, call);
+
+	return error != NULL ? error : etcd_user(server, call, user);
 }
 
 /* Whoever ends a lease deletes its keys, so must be allowed to write them. */
@@ -83,7 +90,9 @@ static void serve_revoke(struct grpc_call *call, const char *bytes, size_t lengt
 	if (!decode(bytes, length, &request))
 		error = &etcd_error_MALFORMED;
 	if (error == NULL)
-		error = etcd_user(server, call, &user);
+		error = user_named(server, call, &user);
+	if (error == NULL && server->corrupt_alarm)
+		error = &etcd_error_CORRUPT;
 	if (error == NULL)
 		error = check_keys(server, user, request.first, false);
 	if (error == NULL)
@@ -104,10 +113,16 @@ static void serve_keep_alive(struct grpc_call *call, const char *bytes, size_t l
 	struct buffer answer BUFFER_CLEANUP = { 0 };
 	struct lease_request request;
 	struct etcd_header header;
+	const struct etcd_error *error = decode(bytes, length, &request) ? NULL : &etcd_error_MALFORMED;
+	const char *user;
 	int64_t ttl = 0;
 
-	if (!decode(bytes, length, &request)) {
-		etcd_refuse(call, &etcd_error_MALFORMED);
+	if (error == NULL)
+		error = user_named(server, call, &user);
+	if (error == NULL)
+		error = check_keys(server, user, request.first, false);
+	if (error != NULL) {
+		etcd_refuse(call, error);
 		return;
 	}
 	(void)space_lease_renew(server->space, request.first, clock_monotonic_ms(), &ttl);
@@ -137,7 +152,7 @@ static void serve_time_to_live(struct grpc_call *call, const char *bytes, size_t
 	if (!decode(bytes, length, &request))
 		error = &etcd_error_MALFORMED;
 	if (error == NULL)
-		error = etcd_user(server, call, &user);
+		error = user_named(server, call, &user);
 	if (error == NULL && request.second != 0)
 		error = check_keys(server, user, request.first, true);
 	if (error != NULL) {
@@ -166,7 +181,9 @@ static void serve_leases(struct grpc_call *call, const char *bytes, size_t lengt
 	const struct etcd_error *error;
 	const char *user;
 
-	error = etcd_user(server, call, &user);
+	error = user_named(server, call, &user);
+	for (size_t i = 0; error == NULL && i < leases->count; i++)
+		error = check_keys(server, user, lease_table_at(leases, i)->id, true);
 	if (error != NULL) {
 		etcd_refuse(call, error);
 		return;
