@@ -35,10 +35,9 @@ def wait_for(port: int, process: subprocess.Popen, log: pathlib.Path) -> None:
         if process.poll() is not None:
             raise AssertionError(f"the server ended with {process.returncode}: {log.read_text()[-2000:]}")
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2) as answer:
-                if json.load(answer)["health"] == "true":
-                    return
-        except (OSError, ValueError):
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2):
+                return
+        except OSError:
             pass
         time.sleep(0.05)
     raise AssertionError(f"no answer on port {port}: {log.read_text()[-2000:]}")
