@@ -99,8 +99,12 @@ static void print_problems(const json_t *status)
 
 static void print_table(const json_t *status)
 {
-	printf("Environment %s is %s, in %s", json_string_or(status, "name", ""), json_string_or(status, "phase", ""),
-	       json_string_or(status, "stateDirectory", ""));
+	const json_t *node = json_array_get(json_object_get(status, "nodes"), 0);
+	const char *phase = json_string_or(status, "phase", "");
+	/* A node that was ended from outside, or by a reboot: `up` starts it again. */
+	bool lost = node && string_equal(phase, "up") && !json_boolean_or(node, "running", false);
+	printf("Environment %s is %s, in %s", json_string_or(status, "name", ""),
+	       lost ? "stopped ('kamaji local up' starts it again)" : phase, json_string_or(status, "stateDirectory", ""));
 	if (json_string_at(status, "endpoint"))
 		printf(", API server %s, addresses %s", json_string_at(status, "endpoint"), json_string_or(status, "block", ""));
 	printf("\n");

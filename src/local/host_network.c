@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "local/host_network.h"
 
+#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/json.h"
 #include "io/file.h"
 #include "io/process.h"
 
-enum { TOOL_TIMEOUT_MS = 15000, TOOL_OUTPUT_MAX = 4 * 1024 * 1024, DEFAULT_MTU = 1500 };
+enum { TOOL_TIMEOUT_MS = 15000, TOOL_OUTPUT_MAX = 4 * 1024 * 1024, DEFAULT_MTU = 1500, LEAST_MTU = 576 };
 
 /* Runs a tool with text on its stdin and takes its output; both may be NULL. */
 static int run_tool(const char *const *arguments, const char *input, struct buffer *output, struct error *err)
@@ -42,9 +45,8 @@ static int run_nft(const char *rules, struct error *err)
 
 bool host_network_has_link(const char *link)
 {
-	char path[64];
-	snprintf(path, sizeof(path), "/sys/class/net/%s", link);
-	return access(path, F_OK) == 0;
+	/* Not by /sys: that shows the network namespace in which it was mounted. */
+	return if_nametoindex(link) != 0;
 }
 
 bool host_network_default_link(const char *json, size_t length, char link[static 16])
@@ -64,18 +66,15 @@ static unsigned find_mtu(void)
 	const char *const arguments[] = { "ip", "-j", "-4", "route", "show", "default", NULL };
 	BUFFER_CLEANUP struct buffer output = { 0 };
 	struct error err;
-	char link[16], path[64];
-	int64_t mtu = DEFAULT_MTU;
+	char link[16];
 	if (run_tool(arguments, NULL, &output, &err) < 0 || !output.data || !host_network_default_link(output.data, output.length, link))
 		return DEFAULT_MTU;
-	BUFFER_CLEANUP struct buffer text = { 0 };
-	snprintf(path, sizeof(path), "/sys/class/net/%s/mtu", link);
-	if (file_read(path, 64, &text, &err) < 0)
+	struct ifreq request = { 0 };
+	DESCRIPTOR_CLEANUP int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", link);
+	if (fd < 0 || ioctl(fd, SIOCGIFMTU, &request) < 0 || request.ifr_mtu < LEAST_MTU)
 		return DEFAULT_MTU;
-	text.data[strcspn(text.data, "\n")] = '\0';
-	if (string_to_integer(text.data, 576, 65535, "MTU", &mtu, &err) < 0)
-		return DEFAULT_MTU;
-	return mtu > DEFAULT_MTU ? DEFAULT_MTU : (unsigned)mtu;
+	return request.ifr_mtu > DEFAULT_MTU ? DEFAULT_MTU : (unsigned)request.ifr_mtu;
 }
 
 bool host_network_policy_drops(const char *rules)

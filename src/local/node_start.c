@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/sched.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -41,17 +40,11 @@ static void child_main(const struct node_start_options *options, int go, int log
 	_exit(127);
 }
 
-static pid_t clone_node(int *ret_descriptor)
+/* fork() with new namespaces. Without a stack of its own the child goes on with a copy of ours, as after fork(). */
+static pid_t clone_node(void)
 {
-	int descriptor = -1;
-	struct clone_args arguments = {
-		.flags = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWNET | CLONE_PIDFD,
-		.pidfd = (uint64_t)(uintptr_t)&descriptor,
-		.exit_signal = SIGCHLD,
-	};
-	pid_t pid = (pid_t)syscall(SYS_clone3, &arguments, sizeof(arguments));
-	*ret_descriptor = descriptor;
-	return pid;
+	unsigned long flags = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWNET | SIGCHLD;
+	return (pid_t)syscall(SYS_clone, flags, 0, 0, 0, 0);
 }
 
 static int prepare_child(const struct node_start_options *options, pid_t pid, struct node_identity *identity, struct error *err)
@@ -73,10 +66,9 @@ int node_start(const struct node_start_options *options, struct node_identity *r
 		return error_set_errno(err, errno, "pipe");
 	DESCRIPTOR_CLEANUP int go_read = ends[0];
 	DESCRIPTOR_CLEANUP int go_write = ends[1];
-	DESCRIPTOR_CLEANUP int descriptor = -1;
-	pid_t pid = clone_node(&descriptor);
+	pid_t pid = clone_node();
 	if (pid < 0)
-		return error_set_errno(err, errno, "make namespaces (clone3)");
+		return error_set_errno(err, errno, "make namespaces");
 	if (pid == 0) {
 		close(go_write);
 		child_main(options, go_read, log);
