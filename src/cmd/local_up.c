@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "cmd/local.h"
@@ -61,14 +62,29 @@ static void print_times(struct progress *progress, const char *name)
 	       (double)progress_elapsed_ms(progress) / 1000.0, name);
 }
 
+/* The short name when a shell would find a program by it, else the whole path: what is printed must work when it is copied. */
+static const char *callable(const char *name, const char *path)
+{
+	STRING_LIST_CLEANUP struct string_list folders = { 0 };
+	const char *search = getenv("PATH");
+	string_list_split(&folders, search ? search : "", ':');
+	for (size_t i = 0; i < folders.count; i++) {
+		FREE_CLEANUP char *candidate = string_printf("%s/%s", folders.items[i], name);
+		if (access(candidate, X_OK) == 0)
+			return name;
+	}
+	return path;
+}
+
 static void print_next(const struct up_options *options, const struct up_result *result)
 {
 	bool other = !string_equal(options->name, LOCAL_DEFAULT_NAME);
 	const char *flag = other ? " --name " : "", *name = other ? options->name : "";
-	printf("\nAdmin cluster:\n  kubectl --kubeconfig %s get pods -A\n", result->kubeconfig);
+	const char *kubectl = callable("kubectl", result->kubectl), *kamaji = callable("kamaji", options->program);
+	printf("\nAdmin cluster:\n  %s --kubeconfig %s get pods -A\n", kubectl, result->kubeconfig);
 	if (result->sample_kubeconfig)
-		printf("Sample tenant:\n  kubectl --kubeconfig %s get ns\n", result->sample_kubeconfig);
-	printf("More:\n  kamaji local status%s%s\n  kamaji local down%s%s\n", flag, name, flag, name);
+		printf("Sample tenant:\n  %s --kubeconfig %s get ns\n", kubectl, result->sample_kubeconfig);
+	printf("More:\n  %s local status%s%s\n  %s local down%s%s\n", kamaji, flag, name, kamaji, flag, name);
 }
 
 static void print_log_hint(const struct up_options *options)

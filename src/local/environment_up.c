@@ -26,6 +26,7 @@ static int bring_up(struct up *up, struct error *err)
 	up->tool = (struct cluster_tool){ .kubectl = up->programs.kubectl,
 		                          .kubeconfig = up->result->kubeconfig,
 		                          .cancel = up->options->cancel };
+	up->result->kubectl = string_dup(up->programs.kubectl);
 	if (up_images_start(up, err) < 0 || up_install(up, err) < 0)
 		return -1;
 	if (up->options->sample_tenant && up_sample_tenant(up, err) < 0)
@@ -39,12 +40,6 @@ static void explain_failure(struct up *up)
 	JSON_CLEANUP json_t *status = node_control_status(up->node_directory, &err);
 	if (status)
 		cluster_explain_node(status, up->node_directory, &up->result->reasons);
-}
-
-static void fail_open_phases(struct progress *progress)
-{
-	for (unsigned i = 0; i < progress->count; i++)
-		progress_fail(progress, i);
 }
 
 static int record_outcome(struct up *up, bool succeeded, struct error *err)
@@ -74,7 +69,7 @@ int environment_up(const struct up_options *options, struct up_result *ret_resul
 	if (result < 0)
 		cancel_trigger(options->cancel); /* the image thread need not go on */
 	up_images_join(&up);
-	fail_open_phases(options->progress);
+	progress_abandon(options->progress, result < 0 && err->class == ERROR_CANCELLED);
 	progress_finish(options->progress);
 	struct error save_err;
 	if (record_outcome(&up, result == 0, &save_err) < 0 && result == 0) {
@@ -95,6 +90,7 @@ void up_result_free(struct up_result *result)
 {
 	free(result->kubeconfig);
 	free(result->sample_kubeconfig);
+	free(result->kubectl);
 	buffer_free(&result->reasons);
 	*result = (struct up_result){ 0 };
 }

@@ -35,6 +35,7 @@ struct up_options {
 struct up_result {
 	char *kubeconfig;        /* of the admin cluster */
 	char *sample_kubeconfig; /* of the sample tenant, NULL without */
+	char *kubectl;           /* the one of the components */
 	struct buffer reasons;   /* when it failed: what a person should know, many lines */
 	bool was_running;        /* nothing had to be started */
 };

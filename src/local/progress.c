@@ -80,21 +80,20 @@ void progress_note(struct progress *progress, unsigned number, const char *forma
 	}
 }
 
-static void close_phase(struct progress *progress, unsigned number, const char *outcome, bool failed)
+static void close_phase(struct progress *progress, unsigned number, const char *outcome, const char *mark)
 {
 	THREAD_LOCKED(&progress->mutex);
 	struct progress_phase *phase = &progress->phases[number];
 	if (phase->ended_ms)
 		return;
 	phase->ended_ms = clock_monotonic_ms();
-	phase->failed = failed;
+	phase->mark = mark;
 	if (outcome)
 		snprintf(phase->note, sizeof(phase->note), "%s", outcome);
 	if (progress->quiet)
 		return;
 	clear_line(progress);
-	const char *mark = failed ? "failed" : "ok";
-	const char *colour = !progress->colours ? "" : failed ? "\033[31m" : "\033[32m";
+	const char *colour = !progress->colours ? "" : string_equal(mark, "ok") ? "\033[32m" : "\033[31m";
 	fprintf(progress->out, "  %s%s%s %-*s %6.1f s  %s\n", colour, mark, progress->colours ? "\033[0m" : "", NAME_WIDTH, phase->name,
 	        (double)(phase->ended_ms - phase->begun_ms) / 1000.0, phase->note);
 	show_current(progress);
@@ -103,12 +102,18 @@ static void close_phase(struct progress *progress, unsigned number, const char *
 
 void progress_end(struct progress *progress, unsigned phase, const char *outcome)
 {
-	close_phase(progress, phase, outcome, false);
+	close_phase(progress, phase, outcome, "ok");
 }
 
 void progress_fail(struct progress *progress, unsigned phase)
 {
-	close_phase(progress, phase, NULL, true);
+	close_phase(progress, phase, NULL, "failed");
+}
+
+void progress_abandon(struct progress *progress, bool interrupted)
+{
+	for (unsigned i = 0; i < progress->count; i++)
+		close_phase(progress, i, NULL, interrupted ? "stopped" : "failed");
 }
 
 void progress_print(struct progress *progress, const char *format, ...)

@@ -19,7 +19,7 @@ struct progress_phase {
 	char note[PROGRESS_NOTE_MAX];
 	uint64_t begun_ms, ended_ms; /* ended 0: under way */
 	uint64_t shown_ms;           /* last time something was printed for it */
-	bool failed;
+	const char *mark;            /* "ok", "failed", "stopped" */
 };
 
 struct progress {
@@ -40,6 +40,8 @@ void progress_note(struct progress *progress, unsigned phase, const char *format
 /* outcome: "3 made, 4 kept"; NULL: what the note said last. */
 void progress_end(struct progress *progress, unsigned phase, const char *outcome);
 void progress_fail(struct progress *progress, unsigned phase);
+/* Ends every phase that is under way, as failed or, when the user interrupted, as stopped. */
+void progress_abandon(struct progress *progress, bool interrupted);
 /* A line of its own between the phases. */
 void progress_print(struct progress *progress, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Ends the rewritable line. */

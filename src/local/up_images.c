@@ -47,7 +47,7 @@ static void *images_main(void *argument)
 		FREE_CLEANUP char *outcome = string_printf("%u made here and imported, %u present, %u from the registry",
 		                                           images->result.imported, images->result.kept, images->result.pulled);
 		progress_end(up->options->progress, images->phase, outcome);
-	} else {
+	} else if (err.class != ERROR_CANCELLED) {
 		progress_fail(up->options->progress, images->phase);
 	}
 	THREAD_LOCKED(&images->mutex);
