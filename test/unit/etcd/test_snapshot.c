@@ -161,9 +161,9 @@ static void test_damaged_pages(void **state)
 	} cases[] = {
 		{ 0, 7, "carries the number of another" },
 		{ 8, BOLT_FLAG_META | 1u << 16, "is neither branch nor leaf" },
-		{ 8, BOLT_FLAG_LEAF | 0xffffu << 16, "has more elements than room" },
+		{ 8, BOLT_FLAG_LEAF | 0xffffu << 16, "lies outside" },
 		{ 12, 1u << 30, "goes on beyond the end" },
-		{ 12, 1, "is used twice" },
+		{ 12, 3, "is used twice" }, /* it takes 2 more: its first value is large */
 		{ BOLT_PAGE_HEADER + 4, 1u << 31, "lies outside" },
 		{ BOLT_PAGE_HEADER + 8, 0, "empty key" },
 		{ BOLT_PAGE_HEADER + 8, 0xfffffff0u, "lies outside" },
