@@ -102,21 +102,44 @@ static int wait_once(const struct cluster_tool *tool, const char *namespace, con
 	return run_call(tool, &call, NULL, NULL, left_ms + 2000, err);
 }
 
+static uint64_t time_left(const struct cluster_tool *tool)
+{
+	uint64_t deadline = cancel_deadline(tool->cancel);
+	return deadline == UINT64_MAX ? CLUSTER_CALL_MS : clock_until(deadline);
+}
+
+/* Tells an interruption or a deadline of ours from what kubectl complained about. */
+static int explain_wait(const struct cluster_tool *tool, const char *object, struct error *err)
+{
+	struct error stopped;
+	if (cancel_check(tool->cancel, &stopped) < 0)
+		*err = stopped;
+	else if (strstr(err->message, "timed out"))
+		err->class = ERROR_TIMEOUT;
+	return error_wrap(err, "wait for %s", object);
+}
+
 int cluster_wait(const struct cluster_tool *tool, const char *namespace, const char *object, const char *condition, struct error *err)
 {
 	/* kubectl gives up at once on an object that is not there yet, so that is waited for first. */
 	const char *const stages[] = { "create", condition };
-	for (size_t i = 0; i < ARRAY_LENGTH(stages); i++) {
-		uint64_t deadline = cancel_deadline(tool->cancel);
-		uint64_t left = deadline == UINT64_MAX ? CLUSTER_CALL_MS : clock_until(deadline);
-		if (wait_once(tool, namespace, object, stages[i], left, err) == 0)
-			continue;
-		struct error stopped;
-		if (cancel_check(tool->cancel, &stopped) < 0)
-			*err = stopped;
-		else if (strstr(err->message, "timed out"))
-			err->class = ERROR_TIMEOUT;
-		return error_wrap(err, "wait for %s", object);
-	}
+	for (size_t i = 0; i < ARRAY_LENGTH(stages); i++)
+		if (wait_once(tool, namespace, object, stages[i], time_left(tool), err) < 0)
+			return explain_wait(tool, object, err);
 	return 0;
+}
+
+int cluster_wait_rollout(const struct cluster_tool *tool, const char *namespace, const char *deployment, struct error *err)
+{
+	struct call call;
+	uint64_t left = time_left(tool);
+	FREE_CLEANUP char *timeout = string_printf("--timeout=%llus", (unsigned long long)(left / 1000 + 1));
+	begin_call(tool, &call);
+	add_argument(&call, "rollout");
+	add_argument(&call, "status");
+	add_argument(&call, deployment);
+	add_argument(&call, timeout);
+	add_argument(&call, "--namespace");
+	add_argument(&call, namespace);
+	return run_call(tool, &call, NULL, NULL, left + 2000, err) < 0 ? explain_wait(tool, deployment, err) : 0;
 }

@@ -31,3 +31,5 @@ int cluster_run(const struct cluster_tool *tool, struct buffer *output, struct e
  * first. namespace NULL: cluster-scoped. condition: "condition=Available", "jsonpath={.status.phase}=Running".
  */
 int cluster_wait(const struct cluster_tool *tool, const char *namespace, const char *object, const char *condition, struct error *err);
+/* `kubectl rollout status`: until every replica is of the newest template and available, or the tool's deadline passes. */
+int cluster_wait_rollout(const struct cluster_tool *tool, const char *namespace, const char *deployment, struct error *err);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is put into the admin cluster: cluster DNS, storage, the operator from the manifests that every cluster uses, the DataStore. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/base64.h"
 #include "base/clock.h"
 #include "base/secret.h"
+#include "base/yaml.h"
 #include "io/file.h"
 #include "local/cluster_explain.h"
 #include "local/cluster_pods.h"
@@ -18,6 +20,7 @@
 
 #define OPERATOR_NAMESPACE "kamaji-system"
 #define OPERATOR_DEPLOYMENT "deployment/kamaji"
+#define OPERATOR_IMAGE_ANNOTATION "kamaji.clastix.io/local-image"
 #define SAMPLE_NAMESPACE "default"
 #define SAMPLE_NAME "sample"
 
@@ -103,15 +106,51 @@ static int install_definitions(struct up *up, const char *folder, struct error *
 	return cluster_apply(&up->tool, documents.data, err);
 }
 
-static int install_operator(struct up *up, const char *folder, struct error *err)
+/* Digest of the operator's image as the node has it; "" when a registry will bring it. */
+static int read_operator_image(struct up *up, char digest[static IMAGE_DIGEST_SIZE], struct error *err)
+{
+	NODE_IMAGE_LIST_CLEANUP struct node_image_list list = { 0 };
+	FREE_CLEANUP char *socket = node_admin_containerd_socket(up->node_directory);
+	if (node_image_list_read(up->ctr, socket, up->options->cancel, &list, err) < 0)
+		return -1;
+	const struct node_image *image = node_image_list_find(&list, IMAGE_KAMAJI);
+	snprintf(digest, IMAGE_DIGEST_SIZE, "%s", image ? image->digest : "");
+	return 0;
+}
+
+/*
+ * The manifests as they stand, and one annotation on the operator's pods: the image's tag stays the same when the program changes, so
+ * the digest is what makes a new pod.
+ */
+static int apply_operator(struct up *up, const char *folder, struct error *err)
 {
 	BUFFER_CLEANUP struct buffer documents = { 0 };
-	if (manifest_add_folder(folder, "operator", &documents, err) < 0 || cluster_apply(&up->tool, documents.data, err) < 0)
+	char digest[IMAGE_DIGEST_SIZE];
+	if (manifest_add_folder(folder, "operator", &documents, err) < 0 || read_operator_image(up, digest, err) < 0)
+		return -1;
+	JSON_CLEANUP json_t *objects = yaml_parse_all(documents.data, documents.length, err);
+	if (!objects)
+		return -1;
+	for (size_t i = 0; i < json_array_size(objects); i++) {
+		json_t *object = json_array_get(objects, i);
+		if (!string_equal(json_string_at(object, "kind"), "Deployment"))
+			continue;
+		json_t *annotations = json_ensure_object(object, "spec.template.metadata.annotations");
+		json_object_set_new(annotations, OPERATOR_IMAGE_ANNOTATION, json_string_new(digest));
+	}
+	JSON_CLEANUP json_t *list = json_build("{s:s, s:s, s:O}", "apiVersion", "v1", "kind", "List", "items", objects);
+	FREE_CLEANUP char *text = json_text(list);
+	return cluster_apply(&up->tool, text, err);
+}
+
+static int install_operator(struct up *up, const char *folder, struct error *err)
+{
+	if (apply_operator(up, folder, err) < 0)
 		return error_wrap(err, "operator");
 	if (cluster_wait(&up->tool, NULL, "crd/datastores.kamaji.clastix.io", "condition=Established", err) < 0 ||
 	    install_datastore(up, folder, err) < 0)
 		return error_wrap(err, "DataStore");
-	if (cluster_wait(&up->tool, OPERATOR_NAMESPACE, OPERATOR_DEPLOYMENT, "condition=Available", err) == 0 &&
+	if (cluster_wait_rollout(&up->tool, OPERATOR_NAMESPACE, OPERATOR_DEPLOYMENT, err) == 0 &&
 	    cluster_wait_pods(&up->tool, OPERATOR_NAMESPACE, NULL, up->started_seconds, err) == 0)
 		return 0;
 	cluster_explain_pods(&up->tool, OPERATOR_NAMESPACE, NULL, &up->result->reasons);
