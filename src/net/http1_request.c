@@ -95,7 +95,7 @@ static int parse_target(const char *target, size_t length, struct http1_request 
 	return 0;
 }
 
-static int parse_request_line(struct line line, struct http1_request *request)
+static int parse_request_line(struct line line, size_t maximum_body, struct http1_request *request)
 {
 	const char *space = memchr(line.at, ' ', line.length);
 	const char *end = line.at + line.length, *second;
@@ -115,6 +115,8 @@ static int parse_request_line(struct line line, struct http1_request *request)
 		return 505;
 	if (method_length == 4 && memcmp(line.at, "HEAD", 4) == 0)
 		request->head = true;
+	else if (maximum_body > 0 && method_length == 4 && memcmp(line.at, "POST", 4) == 0)
+		request->post = true;
 	else if (method_length != 3 || memcmp(line.at, "GET", 3) != 0)
 		return 405;
 	return parse_target(space + 1, (size_t)(second - space - 1), request);
@@ -125,7 +127,31 @@ static bool name_is(struct line name, const char *wanted)
 	return name.length == strlen(wanted) && strncasecmp(name.at, wanted, name.length) == 0;
 }
 
-static int parse_field(struct line line, struct http1_request *request, bool *have_host)
+struct header_state {
+	size_t maximum_body;
+	bool have_host, have_length;
+};
+
+/* A POST's length; elsewhere only zero is allowed. */
+static int parse_content_length(struct line value, struct header_state *state, struct http1_request *request)
+{
+	size_t length = 0;
+
+	if (state->have_length || value.length == 0)
+		return 400;
+	state->have_length = true;
+	for (size_t i = 0; i < value.length; i++) {
+		if (value.at[i] < '0' || value.at[i] > '9')
+			return 400;
+		length = length * 10 + (size_t)(value.at[i] - '0');
+		if (length > (request->post ? state->maximum_body : 0))
+			return 413;
+	}
+	request->body_length = length;
+	return 0;
+}
+
+static int parse_field(struct line line, struct header_state *state, struct http1_request *request)
 {
 	const char *colon = memchr(line.at, ':', line.length);
 	struct line name = { line.at, colon != NULL ? (size_t)(colon - line.at) : 0 }, value;
@@ -143,26 +169,28 @@ static int parse_field(struct line line, struct http1_request *request, bool *ha
 		return 501;
 	if (name_is(name, "expect"))
 		return 417;
-	if (name_is(name, "content-length") && !(value.length == 1 && value.at[0] == '0'))
-		return 413;
+	if (name_is(name, "content-length"))
+		return parse_content_length(value, state, request);
 	if (name_is(name, "host")) {
-		if (*have_host)
+		if (state->have_host)
 			return 400;
-		*have_host = true;
+		state->have_host = true;
 	}
 	if (name_is(name, "connection") && name_is(value, "close"))
 		request->keep_alive = false;
 	return 0;
 }
 
-int http1_request_parse(const char *bytes, size_t length, struct http1_request *request)
+int http1_request_parse(const char *bytes, size_t length, size_t maximum_body, struct http1_request *request)
 {
 	const char *at = bytes, *end = bytes + length - 2; /* before the empty line */
-	bool have_host = false, http11 = false;
+	struct header_state state = { .maximum_body = maximum_body };
+	bool http11 = false;
 	unsigned fields = 0;
 	int status;
 
-	request->head = request->keep_alive = false;
+	request->head = request->post = request->keep_alive = false;
+	request->body_length = 0;
 	request->path[0] = request->query[0] = '\0';
 	if (length > HTTP_SERVER_MAXIMUM_HEADER)
 		return 431;
@@ -173,15 +201,17 @@ int http1_request_parse(const char *bytes, size_t length, struct http1_request *
 		if (memchr(line.at, '\n', line.length) != NULL || memchr(line.at, '\r', line.length) != NULL)
 			return 400;
 		if (at == bytes)
-			status = parse_request_line(line, request);
+			status = parse_request_line(line, maximum_body, request);
 		else
-			status = ++fields > MAXIMUM_FIELDS ? 431 : parse_field(line, request, &have_host);
+			status = ++fields > MAXIMUM_FIELDS ? 431 : parse_field(line, &state, request);
 		if (status != 0)
 			return status;
 		if (at == bytes)
 			http11 = request->keep_alive;
 	}
-	return http11 && !have_host ? 400 : 0;
+	if (http11 && !state.have_host)
+		return 400;
+	return request->post && !state.have_length ? 411 : 0;
 }
 
 const char *http1_status_text(int status)
@@ -198,6 +228,7 @@ const char *http1_status_text(int status)
 		{ 404, "Not Found" },
 		{ 405, "Method Not Allowed" },
 		{ 408, "Request Timeout" },
+		{ 411, "Length Required" },
 		{ 413, "Content Too Large" },
 		{ 414, "URI Too Long" },
 		{ 417, "Expectation Failed" },
@@ -205,6 +236,7 @@ const char *http1_status_text(int status)
 		{ 500, "Internal Server Error" },
 		{ 501, "Not Implemented" },
 		{ 503, "Service Unavailable" },
+		{ 504, "Gateway Timeout" },
 		{ 505, "HTTP Version Not Supported" },
 	};
 

@@ -17,10 +17,19 @@ enum { ACCEPT_PAUSE_MS = 100, READ_CHUNK = 4096, LINGER_MS = 500, MAXIMUM_PIPELI
 
 /*
  *   READING --header complete--> WRITING --all written--> READING, or closed, or LINGERING after a refusal: what the client still sends
- *                                                          is thrown away for a moment, since a close with unread bytes would be a
- *                                                          reset that eats our answer
+ *      |                            ^                      is thrown away for a moment, since a close with unread bytes would be a
+ *      +-- of a POST: body --> SERVING (not read from)     reset that eats our answer
  * One timer: the header's time from its first byte, the idle time before it, the time of one response, the linger.
  */
+struct exchange {
+	struct http_server_exchange public;
+	struct connection *connection; /* NULL: gone */
+	struct loop *loop;
+	struct http_server_response response;
+	char *path, *query;
+	size_t body_length;
+};
+
 struct connection {
 	LIST_ENTRY(connection) link;
 	struct http_server *server;
@@ -28,8 +37,9 @@ struct connection {
 	struct loop_watch *watch;
 	struct loop_timer *timer;
 	struct buffer input, output;
+	struct exchange *exchange; /* its body is being read, or it is being served */
 	unsigned requests;
-	bool writing, close_after, header_begun, refused, lingering;
+	bool serving, writing, close_after, header_begun, refused, lingering;
 };
 
 struct http_server {
@@ -44,8 +54,21 @@ struct http_server {
 
 static void run(struct connection *connection);
 
+static void exchange_free(struct exchange *exchange)
+{
+	buffer_free(&exchange->public.body);
+	buffer_free(&exchange->response.body);
+	free(exchange->path);
+	free(exchange->query);
+	free(exchange);
+}
+
 static void connection_close(struct connection *connection)
 {
+	if (connection->serving)
+		connection->exchange->connection = NULL;
+	else if (connection->exchange != NULL)
+		exchange_free(connection->exchange);
 	LIST_REMOVE(connection, link);
 	connection->server->connection_count--;
 	loop_watch_free(connection->watch);
@@ -60,7 +83,10 @@ static void put_response(struct connection *connection, int status, const char *
 {
 	(void)buffer_printf(&connection->output,
 	                    "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nX-Content-Type-Options: nosniff\r\n%s%s\r\n",
-	                    status, http1_status_text(status), type, body->length, status == 405 ? "Allow: GET, HEAD\r\n" : "",
+	                    status, http1_status_text(status), type, body->length,
+	                    status != 405                      ? ""
+	                    : connection->server->options.post ? "Allow: GET, HEAD, POST\r\n"
+	                                                       : "Allow: GET, HEAD\r\n",
 	                    connection->close_after ? "Connection: close\r\n" : "");
 	if (!head && body->length > 0)
 		(void)buffer_append(&connection->output, body->data, body->length);
@@ -77,6 +103,66 @@ static void refuse(struct connection *connection, int status)
 	put_response(connection, status, "text/plain; charset=utf-8", &body, false);
 }
 
+static void answer_on_loop(void *argument)
+{
+	struct exchange *exchange = argument;
+	struct connection *connection = exchange->connection;
+
+	if (connection != NULL) {
+		const struct http_server_response *response = &exchange->response;
+
+		connection->exchange = NULL;
+		connection->serving = false;
+		put_response(connection, response->status ? response->status : 200,
+		             response->content_type ? response->content_type : "application/json", &response->body, false);
+	}
+	exchange_free(exchange);
+	if (connection != NULL)
+		run(connection);
+}
+
+void http_server_answer(struct http_server_exchange *public, struct http_server_response *response)
+{
+	struct exchange *exchange = (struct exchange *)public; /* its first member */
+
+	exchange->response = *response;
+	memset(response, 0, sizeof(*response));
+	loop_post(exchange->loop, answer_on_loop, exchange);
+}
+
+static void exchange_begin(struct connection *connection, const struct http1_request *request)
+{
+	struct exchange *exchange = calloc(1, sizeof(*exchange));
+
+	if (exchange == NULL)
+		abort();
+	exchange->connection = connection;
+	exchange->loop = connection->server->options.loop;
+	exchange->path = string_dup(request->path);
+	exchange->query = string_dup(request->query);
+	exchange->public.path = exchange->path;
+	exchange->public.query = exchange->query;
+	exchange->body_length = request->body_length;
+	connection->exchange = exchange;
+	connection->header_begun = true;
+	loop_timer_arm(connection->timer, connection->server->options.header_timeout_ms);
+}
+
+/* The body is there: the handler answers when it likes. Nothing is read meanwhile. */
+static void exchange_serve(struct connection *connection)
+{
+	struct http_server *server = connection->server;
+	struct exchange *exchange = connection->exchange;
+
+	(void)buffer_append(&exchange->public.body, connection->input.data, exchange->body_length);
+	buffer_consume(&connection->input, exchange->body_length);
+	connection->header_begun = false;
+	connection->serving = true;
+	loop_watch_set(connection->watch, 0);
+	loop_timer_arm(connection->timer, server->options.answer_timeout_ms);
+	server->options.post(&exchange->public, server->options.argument);
+}
+
 static void serve(struct connection *connection, size_t header_length)
 {
 	struct http_server *server = connection->server;
@@ -87,7 +173,8 @@ static void serve(struct connection *connection, size_t header_length)
 
 	if (parsed == NULL)
 		abort();
-	status = http1_request_parse(connection->input.data, header_length, parsed);
+	status = http1_request_parse(connection->input.data, header_length, server->options.post != NULL ? server->options.maximum_body : 0,
+	                             parsed);
 	buffer_consume(&connection->input, header_length);
 	connection->header_begun = false;
 	if (status != 0) {
@@ -95,6 +182,11 @@ static void serve(struct connection *connection, size_t header_length)
 	} else {
 		if (++connection->requests >= HTTP_SERVER_MAXIMUM_REQUESTS || !parsed->keep_alive)
 			connection->close_after = true;
+		if (parsed->post) {
+			exchange_begin(connection, parsed);
+			free(parsed);
+			return;
+		}
 		request = (struct http_server_request){ parsed->head ? "HEAD" : "GET", parsed->path, parsed->query };
 		server->options.handler(&request, &response, server->options.argument);
 		put_response(connection, response.status ? response.status : 200,
@@ -178,6 +270,15 @@ static void run(struct connection *connection)
 				return;
 			continue;
 		}
+		if (connection->serving)
+			return;
+		if (connection->exchange != NULL) {
+			if (connection->input.length >= connection->exchange->body_length)
+				exchange_serve(connection);
+			else if (!read_some(connection))
+				return;
+			continue;
+		}
 		if (connection->input.length > 0 && !connection->header_begun) {
 			connection->header_begun = true;
 			loop_timer_arm(connection->timer, connection->server->options.header_timeout_ms);
@@ -203,10 +304,13 @@ static void on_timer(void *argument)
 {
 	struct connection *connection = argument;
 
-	if (connection->writing || connection->lingering || !connection->header_begun) {
+	if (connection->serving || connection->writing || connection->lingering || !connection->header_begun) {
 		connection_close(connection);
 		return;
 	}
+	if (connection->exchange != NULL)
+		exchange_free(connection->exchange);
+	connection->exchange = NULL;
 	refuse(connection, 408);
 	run(connection);
 }
@@ -287,6 +391,7 @@ struct http_server *http_server_new(const struct http_server_options *options, s
 	server->options.maximum_connections = or_default(options->maximum_connections, HTTP_SERVER_MAXIMUM_CONNECTIONS);
 	server->options.header_timeout_ms = or_default(options->header_timeout_ms, HTTP_SERVER_HEADER_TIMEOUT_MS);
 	server->options.write_timeout_ms = or_default(options->write_timeout_ms, HTTP_SERVER_WRITE_TIMEOUT_MS);
+	server->options.answer_timeout_ms = or_default(options->answer_timeout_ms, server->options.write_timeout_ms);
 	server->options.idle_timeout_ms = or_default(options->idle_timeout_ms, HTTP_SERVER_IDLE_TIMEOUT_MS);
 	server->listener = listener;
 	server->port = listener >= 0 ? socket_local_port(listener) : 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A small strict HTTP/1.1 server for probes and metrics: GET and HEAD, keep-alive, nothing else. Requests with bodies, folded headers,
- * bare line feeds or other doubtful framing get 400 and are closed; slow clients get 408; too many connections are closed at accept.
+ * A small strict HTTP/1.1 server for probes, metrics and webhooks: GET and HEAD, POST where a handler for it is given, keep-alive, nothing
+ * else. Unwanted bodies, chunked ones, folded headers, bare line feeds or other doubtful framing are refused and the connection is closed;
+ * slow clients get 408; too many connections are closed at accept.
  */
 #pragma once
 
@@ -39,12 +40,27 @@ struct http_server_response {
 /* On the loop's thread; must not block. Unknown paths: set status 404. HEAD needs nothing special. */
 typedef void (*http_server_handler)(const struct http_server_request *request, struct http_server_response *response, void *argument);
 
+/*
+ * A POST whose body has come whole. The handler runs on the loop and must not block; the exchange is answered later, exactly once, from any
+ * thread. `body` may be emptied by whoever answers. A client that went away meanwhile is no matter.
+ */
+struct http_server_exchange {
+	const char *path, *query;
+	struct buffer body;
+};
+typedef void (*http_server_post_handler)(struct http_server_exchange *exchange, void *argument);
+/* Takes the response's body and the exchange. The loop must still run. */
+void http_server_answer(struct http_server_exchange *exchange, struct http_server_response *response);
+
 struct http_server_options {
 	struct loop *loop;
 	const char *address; /* "0.0.0.0", "::", "127.0.0.1"; NULL: no listener, http_server_adopt() brings connections */
 	uint16_t port;       /* 0: any free one, see http_server_port() */
 	http_server_handler handler;
+	http_server_post_handler post; /* NULL: POST is refused */
 	void *argument;
+	size_t maximum_body;           /* bytes of a POST's body, with `post` */
+	unsigned answer_timeout_ms;    /* no answer to a POST for so long: the connection is closed; 0: write_timeout_ms */
 	unsigned maximum_connections; /* 0: the constants above */
 	unsigned header_timeout_ms, write_timeout_ms, idle_timeout_ms;
 };

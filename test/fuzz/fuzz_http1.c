@@ -23,7 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (request == NULL)
 		abort();
 	memset(request, 0xa5, sizeof(*request));
-	if (http1_request_parse(bytes, length, request) == 0) {
+	if (http1_request_parse(bytes, length, 1024, request) == 0) {
 		if (request->path[0] != '/' || memchr(request->path, '\0', sizeof(request->path)) == NULL ||
 		    memchr(request->query, '\0', sizeof(request->query)) == NULL)
 			abort();
