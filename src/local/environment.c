@@ -87,6 +87,8 @@ static int read_state(struct local_environment *environment, bool change, struct
 {
 	FREE_CLEANUP char *path = environment_path(environment, "state.json");
 	BUFFER_CLEANUP struct buffer text = { 0 };
+	if (access(path, F_OK) < 0 && errno == EACCES)
+		return error_set(err, ERROR_FORBIDDEN, "the environment in %s belongs to root: use sudo", environment->directory);
 	if (!file_exists(path))
 		return 0;
 	if (file_read(path, LOCAL_STATE_BYTES_MAX, &text, err) < 0)

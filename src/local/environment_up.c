@@ -2,6 +2,7 @@
 #include "local/environment_up.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "io/file.h"
 #include "local/cluster_explain.h"
@@ -56,6 +57,8 @@ int environment_up(const struct up_options *options, struct up_result *ret_resul
 {
 	struct up up = { .options = options, .result = ret_result };
 	*ret_result = (struct up_result){ 0 };
+	if (geteuid() != 0)
+		return error_set(err, ERROR_FORBIDDEN, "it makes namespaces and interfaces and needs root: run it with sudo");
 	if (!string_equal(options->datastore, "etcd"))
 		return error_set(err, ERROR_INVALID, "--datastore must be etcd, not '%s'", options->datastore);
 	if (environment_open(options->state_root, options->name, true, &up.environment, err) < 0)
