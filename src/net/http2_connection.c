@@ -151,6 +151,7 @@ void http2_connection_free(struct http2_connection *connection)
 	while (connection->streams != NULL)
 		http2_stream_free(connection->streams);
 	nghttp2_session_del(connection->session);
+	http2_memory_free(&connection->memory);
 	loop_watch_free(connection->watch);
 	loop_timer_free(connection->timer);
 	transport_free(connection->transport);

@@ -6,7 +6,9 @@
 
 #include "base/buffer.h"
 #include "net/http2_connection.h"
+#include "net/http2_memory.h"
 #include "net/http2_output.h"
+#include "net/uninitialized.h"
 
 enum http2_event_type {
 	HTTP2_EVENT_OPEN,
@@ -27,13 +29,6 @@ struct http2_event {
 	size_t length;
 	uint32_t code; /* CLOSE */
 };
-
-/* The release build zeroes every array on the stack when it comes into scope; not these large ones, which are written before they are read. */
-#if defined(__has_attribute) && __has_attribute(uninitialized)
-#define UNINITIALIZED __attribute__((uninitialized))
-#else
-#define UNINITIALIZED
-#endif
 
 struct http2_stream {
 	struct http2_connection *connection;
@@ -67,6 +62,7 @@ struct http2_connection {
 	const struct http2_connection_events *events;
 	void *argument;
 	nghttp2_session *session;
+	struct http2_memory memory; /* of the session */
 	struct transport *transport;
 	struct loop_watch *watch;
 	struct loop_timer *timer; /* kicks, PING and idle close in one */

@@ -229,6 +229,14 @@ static int select_protocol(SSL *ssl, const unsigned char **out, unsigned char *o
 	return SSL_TLSEXT_ERR_OK;
 }
 
+static void on_secret(const SSL *ssl, const char *line)
+{
+	struct tls_verification *verification = SSL_get_app_data(ssl);
+
+	if (verification != NULL)
+		tls_secrets_take(&verification->secrets, line);
+}
+
 struct tls_identity *tls_server_identity_new(const struct tls_server_options *options, struct error *err)
 {
 	SSL_CTX *context CLEANUP(context_cleanup) = context_new(TLS_server_method());
@@ -249,6 +257,7 @@ struct tls_identity *tls_server_identity_new(const struct tls_server_options *op
 	SSL_CTX_set_verify(context, verify, tls_verify_callback);
 	SSL_CTX_set_alpn_select_cb(context, select_protocol, options->http1 ? (void *)alpn_http1 : (void *)alpn_both);
 	(void)SSL_CTX_set_num_tickets(context, 0);
+	SSL_CTX_set_keylog_callback(context, on_secret);
 	return identity_new(&context, options->http1);
 }
 

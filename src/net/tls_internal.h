@@ -5,12 +5,14 @@
 #include <openssl/ssl.h>
 
 #include "net/tls.h"
+#include "net/tls_record.h"
 
 /* What a handshake found wrong with the peer's certificate; filled by the verify callback through SSL_set_app_data(). */
 struct tls_verification {
 	const char *peer;   /* "host:port" for texts; borrowed */
 	const char *wanted; /* name or IP to verify */
 	struct error error; /* class NONE while nothing is wrong */
+	struct tls_secrets secrets; /* server only */
 };
 
 SSL_CTX *tls_identity_context(struct tls_identity *identity);

@@ -18,7 +18,10 @@
 struct transport {
 	int descriptor;
 	bool handshaken, failed;
-	SSL *ssl; /* NULL: plain */
+	bool tls;
+	SSL *ssl;                  /* TLS: during the handshake, and later when record could not take over */
+	struct tls_record *record; /* TLS 1.3, server role, after the handshake */
+	char *common_name;         /* of the peer's verified certificate; NULL: none, or taken */
 	struct tls_identity *identity;
 	char *peer, *wanted;
 	struct tls_verification *verification; /* freed after the handshake: it is large and a connection lives long */
@@ -54,6 +57,7 @@ struct transport *transport_tls(int descriptor, struct tls_identity *identity, c
 
 	ERR_clear_error();
 	transport->handshaken = false;
+	transport->tls = true;
 	transport->identity = tls_identity_ref(identity);
 	transport->wanted = string_dup(server_name);
 	transport->verification = calloc(1, sizeof(*transport->verification));
@@ -67,6 +71,7 @@ struct transport *transport_tls(int descriptor, struct tls_identity *identity, c
 		abort();
 	if (server_name == NULL) {
 		SSL_set_accept_state(transport->ssl);
+		SSL_set_read_ahead(transport->ssl, 0); /* nothing that comes after the handshake */
 	} else {
 		SSL_set_connect_state(transport->ssl);
 		if (verify_name(transport->ssl, server_name) != 1) {
@@ -79,10 +84,21 @@ struct transport *transport_tls(int descriptor, struct tls_identity *identity, c
 	return transport;
 }
 
+static void verification_free(struct transport *transport)
+{
+	if (transport->verification != NULL)
+		OPENSSL_cleanse(&transport->verification->secrets, sizeof(transport->verification->secrets));
+	free(transport->verification);
+	transport->verification = NULL;
+}
+
 void transport_free(struct transport *transport)
 {
 	if (transport == NULL)
 		return;
+	if (transport->record != NULL && !transport->failed)
+		tls_record_close(transport->record, transport->descriptor);
+	tls_record_free(transport->record);
 	if (transport->ssl != NULL) {
 		ERR_clear_error();
 		if (transport->handshaken && !transport->failed)
@@ -92,7 +108,8 @@ void transport_free(struct transport *transport)
 	}
 	(void)close(transport->descriptor);
 	tls_identity_unref(transport->identity);
-	free(transport->verification);
+	verification_free(transport);
+	free(transport->common_name);
 	free(transport->wanted);
 	free(transport->peer);
 	free(transport);
@@ -110,7 +127,7 @@ const char *transport_protocol(const struct transport *transport)
 
 bool transport_is_tls(const struct transport *transport)
 {
-	return transport->ssl != NULL;
+	return transport->tls;
 }
 
 static char *common_name_of(const X509 *certificate)
@@ -132,37 +149,19 @@ static char *common_name_of(const X509 *certificate)
 	return name;
 }
 
-/* OpenSSL has no call that drops the peer's certificates from a live session; its own objects can be emptied. */
-static void let_go(SSL *ssl, X509 *certificate)
-{
-	STACK_OF(X509) *chain = SSL_get_peer_cert_chain(ssl);
-	X509_NAME *nobody = X509_NAME_new();
-
-	while (chain != NULL && sk_X509_num(chain) > 0)
-		X509_free(sk_X509_pop(chain));
-	while (X509_get_ext_count(certificate) > 0)
-		X509_EXTENSION_free(X509_delete_ext(certificate, 0));
-	if (nobody != NULL)
-		(void)(X509_set_subject_name(certificate, nobody) && X509_set_issuer_name(certificate, nobody));
-	X509_NAME_free(nobody);
-	ERR_clear_error();
-}
-
 bool transport_take_identity(struct transport *transport, char **common_name)
 {
-	X509 *certificate = transport->ssl != NULL ? SSL_get0_peer_certificate(transport->ssl) : NULL;
+	bool verified = transport->common_name != NULL;
 
-	if (certificate == NULL || SSL_get_verify_result(transport->ssl) != X509_V_OK) {
-		*common_name = string_dup("");
-		return false;
-	}
-	*common_name = common_name_of(certificate);
-	let_go(transport->ssl, certificate);
-	return true;
+	*common_name = verified ? transport->common_name : string_dup("");
+	transport->common_name = NULL;
+	return verified;
 }
 
 bool transport_has_pending(const struct transport *transport)
 {
+	if (transport->record != NULL)
+		return tls_record_has_pending(transport->record);
 	return transport->ssl != NULL && SSL_has_pending(transport->ssl) == 1;
 }
 
@@ -185,6 +184,26 @@ static enum transport_result tls_outcome(struct transport *transport, int result
 		(void)snprintf(text, sizeof(text), "%s %s", doing, transport->peer);
 		tls_set_error(err, transport->verification, code, number, text);
 		return TRANSPORT_FAILED;
+	}
+}
+
+/* What is worth keeping of a finished handshake; then, if possible, the session goes. */
+static void settle(struct transport *transport)
+{
+	bool server = transport->wanted == NULL;
+	X509 *certificate = server ? SSL_get0_peer_certificate(transport->ssl) : NULL;
+
+	if (certificate != NULL && SSL_get_verify_result(transport->ssl) == X509_V_OK)
+		transport->common_name = common_name_of(certificate);
+	if (server)
+		transport->record = tls_record_new(transport->ssl, &transport->verification->secrets);
+	SSL_set_app_data(transport->ssl, NULL);
+	verification_free(transport);
+	if (transport->record != NULL) {
+		SSL_free(transport->ssl);
+		transport->ssl = NULL;
+	} else {
+		SSL_set_read_ahead(transport->ssl, 1);
 	}
 }
 
@@ -213,9 +232,7 @@ enum transport_result transport_handshake(struct transport *transport, struct er
 	SSL_get0_alpn_selected(transport->ssl, &protocol, &length);
 	if (length < sizeof(transport->protocol))
 		memcpy(transport->protocol, protocol != NULL ? (const char *)protocol : "", length);
-	SSL_set_app_data(transport->ssl, NULL);
-	free(transport->verification);
-	transport->verification = NULL;
+	settle(transport);
 	return TRANSPORT_DONE;
 }
 
@@ -232,7 +249,14 @@ enum transport_result transport_read(struct transport *transport, void *bytes, s
 	ssize_t count;
 	int result;
 
+	enum transport_result outcome;
+
 	*got = 0;
+	if (transport->record != NULL) {
+		outcome = tls_record_read(transport->record, transport->descriptor, transport->peer, bytes, size, got, err);
+		transport->failed = outcome == TRANSPORT_FAILED;
+		return outcome;
+	}
 	if (transport->ssl != NULL) {
 		ERR_clear_error();
 		errno = 0;
@@ -256,7 +280,14 @@ enum transport_result transport_write(struct transport *transport, const void *b
 	ssize_t count;
 	int result;
 
+	enum transport_result outcome;
+
 	*written = 0;
+	if (transport->record != NULL) {
+		outcome = tls_record_write(transport->record, transport->descriptor, transport->peer, bytes, length, written, err);
+		transport->failed = outcome == TRANSPORT_FAILED;
+		return outcome;
+	}
 	if (transport->ssl != NULL) {
 		ERR_clear_error();
 		errno = 0;

@@ -36,7 +36,7 @@ const char *transport_protocol(const struct transport *transport);
 bool transport_is_tls(const struct transport *transport);
 /*
  * Server role, after the handshake: true when the client presented a certificate, which was verified; *common_name is its subject's last CN
- * (free(); "" when it has none). The certificates are let go: an idle connection keeps nothing of them. Works once.
+ * (free(); "" when it has none). Works once.
  */
 bool transport_take_identity(struct transport *transport, char **common_name);
 
