@@ -21,9 +21,6 @@ static int check_machine(const struct up *up, struct error *err)
 {
 	static const char *const tools[] = { "ip", "nft" };
 	static const char *const folders[] = { "/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin" };
-	if (geteuid() != 0)
-		return error_set(err, ERROR_FORBIDDEN,
-		                 "'kamaji local up' makes namespaces and interfaces and needs root: run it with sudo");
 	if (up->environment.facts.cgroup.version == 0)
 		return error_set(err, ERROR_INVALID, "no cgroup controllers are mounted; 'kamaji local doctor' tells more");
 	const char *missing = host_cgroup_missing(&up->environment.facts.cgroup);
