@@ -65,23 +65,45 @@ static void explain_events(const json_t *pod, const json_t *events, struct buffe
 	}
 }
 
-bool cluster_explain_pod(const json_t *pod, const json_t *events, struct buffer *out)
+/* Conditions that are not "True", with their messages. */
+static void explain_conditions(const json_t *object, struct buffer *out)
 {
-	if (pod_is_ready(pod))
-		return false;
-	buffer_printf(out, "    pod %s/%s is %s\n", json_string_or(pod, "metadata.namespace", ""), json_string_or(pod, "metadata.name", ""),
-	              json_string_or(pod, "status.phase", "unknown"));
-	const json_t *conditions = json_at(pod, "status.conditions");
+	const json_t *conditions = json_at(object, "status.conditions");
 	for (size_t i = 0; i < json_array_size(conditions); i++) {
 		const json_t *condition = json_array_get(conditions, i);
 		const char *message = json_string_at(condition, "message");
 		if (!string_equal(json_string_at(condition, "status"), "True") && message)
 			buffer_printf(out, "      %s: %.300s\n", json_string_or(condition, "type", ""), message);
 	}
+}
+
+bool cluster_explain_pod(const json_t *pod, const json_t *events, struct buffer *out)
+{
+	if (pod_is_ready(pod))
+		return false;
+	buffer_printf(out, "    pod %s/%s is %s\n", json_string_or(pod, "metadata.namespace", ""), json_string_or(pod, "metadata.name", ""),
+	              json_string_or(pod, "status.phase", "unknown"));
+	explain_conditions(pod, out);
 	explain_containers(pod, "initContainerStatuses", out);
 	explain_containers(pod, "containerStatuses", out);
 	explain_events(pod, events, out);
 	return true;
+}
+
+void cluster_explain_object(const struct cluster_tool *tool, const char *namespace, const char *resource, const char *name,
+                            struct buffer *out)
+{
+	struct cluster_tool own = { .kubectl = tool->kubectl, .kubeconfig = tool->kubeconfig };
+	struct error err;
+	JSON_CLEANUP json_t *object = cluster_get(&own, &err, resource, "-n", namespace, name, NULL);
+	JSON_CLEANUP json_t *events = object ? cluster_get(&own, &err, "events", "-n", namespace, "--sort-by=.lastTimestamp", NULL) : NULL;
+	if (!object) {
+		buffer_printf(out, "    %s %s/%s: %s\n", resource, namespace, name, err.message);
+		return;
+	}
+	buffer_printf(out, "    %s %s/%s\n", resource, namespace, name);
+	explain_conditions(object, out);
+	explain_events(object, events, out);
 }
 
 void cluster_explain_pods(const struct cluster_tool *tool, const char *namespace, const char *selector, struct buffer *out)

@@ -15,5 +15,8 @@ enum { EXPLAIN_LOG_LINES = 12, EXPLAIN_PODS_MAX = 5, EXPLAIN_EVENTS_MAX = 6 };
 bool cluster_explain_pod(const json_t *pod, const json_t *events, struct buffer *out);
 /* The pods of a namespace (selector NULL: all) that are not ready, with logs. */
 void cluster_explain_pods(const struct cluster_tool *tool, const char *namespace, const char *selector, struct buffer *out);
+/* What an object of ours says about itself: conditions that do not hold, and its own events. resource: "tenantcontrolplane". */
+void cluster_explain_object(const struct cluster_tool *tool, const char *namespace, const char *resource, const char *name,
+                            struct buffer *out);
 /* Processes of a node that are not ready or were restarted, from the answer of its control socket, with the tail of their logs. */
 void cluster_explain_node(const json_t *status, const char *node_directory, struct buffer *out);

@@ -248,6 +248,7 @@ int up_sample_tenant(struct up *up, struct error *err)
 	if (cluster_wait(&up->tool, SAMPLE_NAMESPACE, "tenantcontrolplane/" SAMPLE_NAME,
 	                 "jsonpath={.status.kubernetesResources.version.status}=Ready", err) < 0 ||
 	    cluster_wait_pods(&up->tool, SAMPLE_NAMESPACE, "kamaji.clastix.io/name=" SAMPLE_NAME, up->started_seconds, err) < 0) {
+		cluster_explain_object(&up->tool, SAMPLE_NAMESPACE, "tenantcontrolplane", SAMPLE_NAME, &up->result->reasons);
 		cluster_explain_pods(&up->tool, SAMPLE_NAMESPACE, "kamaji.clastix.io/name=" SAMPLE_NAME, &up->result->reasons);
 		cluster_explain_pods(&up->tool, OPERATOR_NAMESPACE, NULL, &up->result->reasons);
 		return error_wrap(err, "sample tenant");
