@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/version.h"
 #include "cmd/commands.h"
+#include "cmd/manager_webhook.h"
 #include "cmd/options.h"
 #include "controllers/manager.h"
 #include "io/signals.h"
@@ -15,6 +16,8 @@
 #include "pki/key.h"
 
 #define HALF_CERTIFICATE_MS (INT64_C(4380) * 3600 * 1000) /* of a year: a new certificate must not be due at once */
+#define WEBHOOK_AUTO "auto"                               /* inside a cluster, or where somebody is told how to reach us */
+#define WEBHOOK_ADDRESS ":9443"
 enum { DAY_MS = 24 * 3600 * 1000, CONCURRENCY_MAXIMUM = 64 };
 
 /* Flags that are taken for compatibility and change nothing. */
@@ -42,6 +45,7 @@ static void set_defaults(struct command_line *line)
 	line->manager.namespace_name = from_environment("POD_NAMESPACE");
 	line->manager.service_account = from_environment("SERVICE_ACCOUNT");
 	line->manager.migrate_image = "docker.io/clastix/kamaji";
+	line->manager.webhook_address = WEBHOOK_AUTO;
 	line->ignored = (struct ignored_flags){
 		.pprof_address = "",
 		.temporary_directory = "/tmp/kamaji",
@@ -92,6 +96,14 @@ static int parse(struct command_line *line, int argc, char **argv, bool *help, b
 		TEXT("kine-image", manager->kine_image, "image of the kine container for SQL and NATS DataStores"),
 		TEXT("migrate-image", manager->migrate_image, "image of migration Jobs"),
 		TEXT("webhook-service-name", manager->webhook_service, "Service of the admission webhooks"),
+		TEXT("webhook-bind-address", manager->webhook_address,
+		     "where the webhooks are served; auto: :9443 inside a cluster; 0 turns them off"),
+		TEXT("webhook-url", manager->webhook_url,
+		     "https://HOST:PORT at which API servers reach the webhooks, in place of the Service"),
+		TEXT("webhook-cert-dir", manager->webhook_certificates,
+		     "tls.crt and tls.key there are served in place of our own certificate"),
+		DURATION("webhook-certificate-lifetime", manager->webhook_lifetime_ms, 15 * 1000,
+		         "of our own serving certificates; renewed when a third is left"),
 		DURATION("lease-duration", manager->lease_duration_ms, 3000, "a Lease that was not renewed for this long may be taken"),
 		DURATION("lease-renew-deadline", manager->lease_renew_ms, 2000, "a leader that cannot renew for this long gives up"),
 		DURATION("lease-retry-period", manager->lease_retry_ms, 500, "pause between attempts"),
@@ -117,10 +129,37 @@ static int parse(struct command_line *line, int argc, char **argv, bool *help, b
 	return options_parse(definitions, argc, argv, NULL, help, err);
 }
 
-static int check(const struct command_line *line, struct error *err)
+/* Webhooks that nobody could call are not served: several operators may run on one machine for tests. */
+static void decide_webhooks(struct manager_options *manager)
 {
-	const struct manager_options *manager = &line->manager;
+	bool reachable = *from_environment("KUBERNETES_SERVICE_HOST") || *manager->webhook_url;
 
+	if (string_equal(manager->webhook_address, WEBHOOK_AUTO))
+		manager->webhook_address = reachable ? WEBHOOK_ADDRESS : "0";
+}
+
+static bool has_webhooks(const struct manager_options *manager)
+{
+	return !string_empty(manager->webhook_address) && !string_equal(manager->webhook_address, "0");
+}
+
+static int check_webhooks(const struct manager_options *manager, struct error *err)
+{
+	if (!string_empty(manager->webhook_url) &&
+	    (!string_has_prefix(manager->webhook_url, "https://") || strchr(manager->webhook_url + strlen("https://"), '/')))
+		return error_set(err, ERROR_INVALID, "--webhook-url: \"%s\" is not https://HOST:PORT", manager->webhook_url);
+	if (has_webhooks(manager) && string_empty(manager->namespace_name))
+		return error_set(err, ERROR_INVALID,
+		                 "--pod-namespace (or env POD_NAMESPACE) is needed for the webhooks' certificate; name it, or give "
+		                 "--webhook-bind-address=0");
+	return 0;
+}
+
+static int check(struct command_line *line, struct error *err)
+{
+	struct manager_options *manager = &line->manager;
+
+	decide_webhooks(manager);
 	if (manager->leader_elect && string_empty(manager->namespace_name))
 		return error_set(
 			err, ERROR_INVALID,
@@ -128,7 +167,7 @@ static int check(const struct command_line *line, struct error *err)
 	if (manager->lease_renew_ms >= manager->lease_duration_ms || manager->lease_retry_ms >= manager->lease_renew_ms)
 		return error_set(err, ERROR_INVALID,
 		                 "--lease-duration must be longer than --lease-renew-deadline, and that longer than --lease-retry-period");
-	return 0;
+	return check_webhooks(manager, err);
 }
 
 /* zap's level words are close to ours; a number is a debug verbosity. */
@@ -161,6 +200,12 @@ static int run(const struct command_line *line)
 	struct error err = { 0 };
 	pthread_t waiter;
 	struct manager *manager = manager_new(&line->manager, &err);
+
+	if (manager && has_webhooks(&line->manager)) {
+		const struct manager_extension webhooks = manager_webhook_extension(manager_webhook_new(&line->manager));
+
+		manager_set_extension(manager, &webhooks);
+	}
 
 	if (!manager || thread_start(&waiter, "signals", wait_for_signal, manager, &err) < 0) {
 		log_error("manager.start", "the manager cannot start", &err);

@@ -38,6 +38,7 @@ struct manager {
 	struct manager_context context;
 	struct manager_probes probes;
 	struct manager_metrics *metrics;
+	struct manager_extension extension;
 	struct cancel *running; /* triggered by manager_stop() */
 	struct lease_election *election;
 	char *identity;
@@ -96,6 +97,11 @@ struct manager *manager_new(const struct manager_options *options, struct error 
 		return NULL;
 	}
 	return manager;
+}
+
+void manager_set_extension(struct manager *manager, const struct manager_extension *extension)
+{
+	manager->extension = *extension;
 }
 
 static void wake(struct manager *manager)
@@ -272,6 +278,8 @@ static void shut_down(struct manager *manager, bool graceful)
 		cancel_trigger(context->stop);
 		(void)stop_controllers(context, clock_monotonic_ms() + STOP_AFTER_CANCEL_MS);
 	}
+	if (manager->extension.stop)
+		manager->extension.stop(manager->extension.argument);
 	if (manager->election)
 		lease_election_stop(manager->election, graceful);
 	manager->election = NULL;
@@ -298,6 +306,8 @@ static int prepare(struct manager *manager, struct error *err)
 	manager_context_start_caches(context);
 	if (wait_for_caches(manager, err) < 0)
 		return -1;
+	if (manager->extension.start && manager->extension.start(context, manager->extension.argument, err) < 0)
+		return -1;
 	manager_probes_set(&manager->probes, true, "nothing");
 	log_info("manager.ready", "caches are filled", LOG_STRING("server", kube_client_server(context->client)),
 	         LOG_INTEGER("tenants", (int64_t)kube_cache_count(context->tenants)));
@@ -312,6 +322,8 @@ int manager_run(struct manager *manager, struct error *err)
 		status = become_leader(manager, err);
 	if (status == 0)
 		status = start_controllers(&manager->context, err);
+	if (status == 0 && manager->extension.lead)
+		manager->extension.lead(manager->extension.argument);
 	if (status == 0)
 		status = wait_until_stopped(manager, err);
 	shut_down(manager, status == 0 || cancel_is_triggered(manager->running));
@@ -328,6 +340,8 @@ void manager_free(struct manager *manager)
 
 	manager_probes_stop(&manager->probes);
 	manager_context_free_caches(context);
+	if (manager->extension.release)
+		manager->extension.release(manager->extension.argument);
 	cluster_controller_free(context->cluster_controller);
 	tenant_controller_free(context->tenant_controller);
 	data_store_controller_free(context->data_store_controller);

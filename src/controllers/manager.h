@@ -14,7 +14,22 @@
 
 struct manager;
 
+struct manager_context;
+
+/*
+ * Something that lives beside the controllers on what the manager holds: the webhooks, which this room may not know. Any function may be
+ * NULL; they are called by the thread of manager_run() and manager_free().
+ */
+struct manager_extension {
+	int (*start)(struct manager_context *context, void *argument, struct error *err); /* the caches are filled; -1 ends the manager */
+	void (*lead)(void *argument);    /* the Lease is held and the controllers run */
+	void (*stop)(void *argument);    /* the controllers have ended; also after a failed start */
+	void (*release)(void *argument); /* the caches are gone */
+	void *argument;
+};
+
 struct manager *manager_new(const struct manager_options *options, struct error *err);
+void manager_set_extension(struct manager *manager, const struct manager_extension *extension); /* before manager_run(); copied */
 /*
  * Runs until manager_stop(). 0 after a graceful stop (readiness false, nothing new begun, work under way finished or given up at
  * stop_grace_ms, Lease released). -1 when it cannot go on: the Lease was lost, the admin API server refuses us, a required API is not served.

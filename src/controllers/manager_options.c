@@ -16,6 +16,10 @@ void manager_options_default(struct manager_options *options)
 	options->kine_image = "rancher/kine:v0.11.10-amd64";
 	options->migrate_image = "";
 	options->webhook_service = "kamaji-webhook-service";
+	options->webhook_address = "";
+	options->webhook_url = "";
+	options->webhook_certificates = "/tmp/k8s-webhook-server/serving-certs";
+	options->webhook_lifetime_ms = (uint64_t)365 * 24 * HOUR_MS;
 	options->template_profile = "native";
 	options->key_algorithm = "ECDSA-P256";
 	options->leader_elect = true;

@@ -131,7 +131,7 @@ static json_t *secret_object(const struct webhook_options *options, const struct
 	                  "kubernetes.io/tls", "data", serving_state_data(state));
 }
 
-/* Created when there was none, else replaced guarded by the resourceVersion read: two writers cannot both win. */
+/* Created when there was none, else changed guarded by the resourceVersion read: two writers cannot both win. */
 static int store_state(struct certificate_keeper *keeper, const json_t *secret, const struct serving_state *state, struct cancel *cancel,
                        struct error *err)
 {
@@ -139,9 +139,13 @@ static int store_state(struct certificate_keeper *keeper, const json_t *secret, 
 	JSON_CLEANUP json_t *wanted = NULL, *result = NULL;
 
 	if (secret) {
-		wanted = json_deep_copy(secret);
-		json_object_set_new(wanted, "data", serving_state_data(state));
-		result = kube_client_replace(options->client, &kube_resource_secret, wanted, NULL, cancel, err);
+		wanted = json_build("[{s:s,s:s,s:s},{s:s,s:s,s:o}]", "op", "test", "path", "/metadata/resourceVersion", "value",
+		                    json_string_or(secret, "metadata.resourceVersion", ""), "op", "add", "path", "/data", "value",
+		                    serving_state_data(state));
+		result = kube_client_patch(options->client, &kube_resource_secret, options->namespace_name, WEBHOOK_SECRET, KUBE_PATCH_JSON,
+		                           wanted, NULL, cancel, err);
+		if (!result && err->status == 422)
+			err->class = ERROR_CONFLICT;
 	} else {
 		wanted = secret_object(options, state);
 		result = kube_client_create(options->client, &kube_resource_secret, wanted, NULL, cancel, err);
