@@ -67,6 +67,10 @@ int environment_up(const struct up_options *options, struct up_result *ret_resul
 	up.node_directory = environment_node_directory(&up.environment, "admin");
 	ret_result->kubeconfig = environment_path(&up.environment, "kubeconfig");
 	int result = bring_up(&up, err);
+	/* A child that was stopped at the deadline says "cancelled"; it was nobody's wish. */
+	struct error stopped;
+	if (result < 0 && err->class == ERROR_CANCELLED && cancel_check(options->cancel, &stopped) < 0)
+		err->class = stopped.class;
 	if (result < 0 && err->class != ERROR_CANCELLED)
 		explain_failure(&up);
 	if (result < 0)
