@@ -18,8 +18,8 @@ struct manager_options {
 	const char *webhook_url;          /* "https://127.0.0.1:9443": what configurations name in place of the Service; "" mostly */
 	const char *webhook_certificates; /* folder with tls.crt and tls.key from elsewhere; used when they are there */
 	uint64_t webhook_lifetime_ms;     /* of a serving certificate of our own */
-	const char *template_profile; /* "native" or "upstream", for Deployments created by us */
-	const char *key_algorithm;    /* "ECDSA-P256" or "RSA-2048", for keys created by us */
+	const char *template_profile;     /* "native" or "upstream", for Deployments created by us */
+	const char *key_algorithm;        /* "ECDSA-P256" or "RSA-2048", for keys created by us */
 	bool leader_elect;
 	int64_t tenant_workers;           /* tenants reconciled at once */
 	int64_t cluster_workers;          /* tenant clusters written to at once */

@@ -48,7 +48,8 @@ void admin_free(struct admin *admin)
 	for (int i = 0; i < ADMIN_KINDS; i++)
 		if (admin->pools[i] != NULL)
 			thread_pool_free(admin->pools[i]);
-	loop_call(admin->loop, forget_jobs, admin); /* what was posted by then has run: nothing is left, unless a job posts from elsewhere */
+	loop_call(admin->loop, forget_jobs,
+	          admin); /* what was posted by then has run: nothing is left, unless a job posts from elsewhere */
 	free(admin);
 }
 
@@ -96,7 +97,9 @@ bool admin_run(struct admin *admin, struct grpc_call *call, const struct admin_w
 	job = calloc(1, sizeof(*job));
 	if (job == NULL)
 		abort();
-	*job = (struct admin_job){ .admin = admin, .loop = admin->loop, .call = call, .work = *work, .next = admin->jobs, .place = &admin->jobs };
+	*job = (struct admin_job){
+		.admin = admin, .loop = admin->loop, .call = call, .work = *work, .next = admin->jobs, .place = &admin->jobs
+	};
 	if (job->next != NULL)
 		job->next->place = &job->next;
 	admin->jobs = job;

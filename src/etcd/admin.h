@@ -22,8 +22,8 @@ void admin_free(struct admin *admin);
 
 struct admin_work {
 	enum admin_kind kind;
-	void (*work)(void *argument);                          /* on a pool thread */
-	void (*done)(void *argument, struct grpc_call *call);  /* on the loop; call NULL: it has ended, only free what the argument holds */
+	void (*work)(void *argument);                         /* on a pool thread */
+	void (*done)(void *argument, struct grpc_call *call); /* on the loop; call NULL: it has ended, only free what the argument holds */
 	void *argument;
 };
 /* On the loop. False when too much is queued: nothing was taken. The call's data is not touched. */

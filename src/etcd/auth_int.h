@@ -71,5 +71,6 @@ void auth_role_put(struct auth_role *role, size_t place, const struct auth_permi
 void auth_role_drop(struct auth_role *role, size_t place);
 
 bool auth_user_is_root(const struct auth_user *user);
-bool auth_user_covers(const struct auth_store *auth, struct auth_user *user, struct bytes key, struct bytes range_end, enum auth_access access);
+bool auth_user_covers(const struct auth_store *auth, struct auth_user *user, struct bytes key, struct bytes range_end,
+                      enum auth_access access);
 void auth_tokens_drop(struct auth_store *auth, const char *user); /* NULL: all */

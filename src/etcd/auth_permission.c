@@ -108,7 +108,8 @@ static const struct auth_interval *piece_at(const struct auth_set *set, struct b
 	return low > 0 ? &set->items[low - 1] : NULL;
 }
 
-bool auth_user_covers(const struct auth_store *auth, struct auth_user *user, struct bytes key, struct bytes range_end, enum auth_access access)
+bool auth_user_covers(const struct auth_store *auth, struct auth_user *user, struct bytes key, struct bytes range_end,
+                      enum auth_access access)
 {
 	const struct auth_interval *piece;
 

@@ -47,7 +47,8 @@ static void call_ended(struct grpc_call *call, void *argument)
 /* A request of names only, from an administrator: decoded and permitted, or answered with what is wrong. */
 static bool begin_admin(struct etcd_server *server, struct grpc_call *call, const char *bytes, size_t length, struct auth_request *request)
 {
-	const struct etcd_error *error = auth_request_decode(bytes, length, request) ? etcd_require_admin(server, call) : &etcd_error_MALFORMED;
+	const struct etcd_error *error =
+		auth_request_decode(bytes, length, request) ? etcd_require_admin(server, call) : &etcd_error_MALFORMED;
 
 	if (error != NULL)
 		etcd_refuse(call, error);
@@ -95,7 +96,7 @@ static void serve_status(struct grpc_call *call, const char *bytes, size_t lengt
 struct login {
 	struct etcd_server *server;
 	char *name, *password;
-	char *hash; /* to compare with, or made */
+	char *hash;        /* to compare with, or made */
 	uint64_t revision; /* of the auth store when the hash was looked up */
 	bool matches;
 };
@@ -302,7 +303,8 @@ static void change_password(struct etcd_server *server, struct grpc_call *call, 
 		etcd_refuse(call, error);
 	} else if (string_empty(password)) {
 		hash = decode_hash(hashed);
-		finish_change(server, call, hash != NULL ? auth_user_set_password(server->auth, name, hash, &sequence) : &hash_unreadable, sequence);
+		finish_change(server, call, hash != NULL ? auth_user_set_password(server->auth, name, hash, &sequence) : &hash_unreadable,
+		              sequence);
 	} else {
 		run_login(new_login(server, name, password), call, hash_work, password_done);
 	}

@@ -40,8 +40,10 @@ const struct etcd_error *auth_user_roles(const struct auth_store *auth, const ch
 void auth_user_names(const struct auth_store *auth, struct string_list *names);
 const struct etcd_error *auth_role_add(struct auth_store *auth, const char *name, uint64_t *sequence);
 const struct etcd_error *auth_role_delete(struct auth_store *auth, const char *name, uint64_t *sequence);
-const struct etcd_error *auth_role_grant(struct auth_store *auth, const char *name, const struct auth_permission *permission, uint64_t *sequence);
-const struct etcd_error *auth_role_revoke(struct auth_store *auth, const char *name, struct bytes key, struct bytes range_end, uint64_t *sequence);
+const struct etcd_error *auth_role_grant(struct auth_store *auth, const char *name, const struct auth_permission *permission,
+                                         uint64_t *sequence);
+const struct etcd_error *auth_role_revoke(struct auth_store *auth, const char *name, struct bytes key, struct bytes range_end,
+                                          uint64_t *sequence);
 const struct etcd_error *auth_role_permissions(const struct auth_store *auth, const char *name, const struct auth_permission **permissions,
                                                size_t *count);
 void auth_role_names(const struct auth_store *auth, struct string_list *names);
@@ -52,7 +54,7 @@ const struct etcd_error *auth_password_hash(const struct auth_store *auth, const
 char *auth_hash(const char *password);
 bool auth_hash_matches(const char *password, const char *hash);
 /* Tokens: made after a password matched, valid until unused for 5 minutes or the auth store changes. */
-const char *auth_token_new(struct auth_store *auth, const char *user); /* borrowed */
+const char *auth_token_new(struct auth_store *auth, const char *user);   /* borrowed */
 const char *auth_token_user(struct auth_store *auth, const char *token); /* NULL: not valid */
 
 /* user "" means nobody was named. All are NULL when authentication is off. */

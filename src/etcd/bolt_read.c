@@ -114,8 +114,8 @@ int bolt_open(struct bolt_file *file, const void *bytes, uint64_t length, struct
 	file->root = get64(meta + 16);
 	file->pages = get64(meta + 40);
 	if (file->pages > length / file->page_size)
-		return error_set(err, ERROR_CORRUPT, "the database has %" PRIu64 " pages of %u bytes, the file only %" PRIu64 " bytes", file->pages,
-		                 file->page_size, length);
+		return error_set(err, ERROR_CORRUPT, "the database has %" PRIu64 " pages of %u bytes, the file only %" PRIu64 " bytes",
+		                 file->pages, file->page_size, length);
 	file->used = calloc(1, (size_t)(file->pages / 8 + 1));
 	if (file->used == NULL)
 		abort();
@@ -218,7 +218,8 @@ static int visit_page(const struct walk *walk, const struct page *page, struct b
 			continue;
 		}
 		if (((element.flags & BOLT_LEAF_BUCKET) != 0) != walk->buckets)
-			return corrupt(err, page->id, walk->buckets ? "has a key where only buckets belong" : "has a bucket inside a bucket");
+			return corrupt(err, page->id,
+			               walk->buckets ? "has a key where only buckets belong" : "has a bucket inside a bucket");
 		if (walk->function(walk->argument, element.key, element.value, err) < 0)
 			return -1;
 	}

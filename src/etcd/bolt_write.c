@@ -247,7 +247,8 @@ void bolt_writer_begin(struct bolt_writer *writer, const char *bucket)
 static int put(struct bolt_writer *writer, struct bytes key, struct bytes value, uint32_t flags, struct error *err)
 {
 	if (key.length == 0 || key.length > INT32_MAX || value.length > INT32_MAX)
-		return error_set(err, ERROR_INVALID, "a key of %zu bytes with a value of %zu does not fit a database", key.length, value.length);
+		return error_set(err, ERROR_INVALID, "a key of %zu bytes with a value of %zu does not fit a database", key.length,
+		                 value.length);
 	if (writer->leaf.count > 0 && (writer->leaf.size + BOLT_LEAF_ELEMENT + key.length + value.length > BOLT_PAGE_SIZE) &&
 	    end_leaf(writer, err) < 0)
 		return -1;

@@ -9,7 +9,8 @@
 static const struct etcd_error not_enough_started = { 9, "etcdserver: re-configuration failed due to not enough started members" };
 static const struct etcd_error not_a_learner = { 9, "etcdserver: can only promote a learner member" };
 static const struct etcd_error bad_urls = { 3, "etcdserver: given member URLs are invalid" };
-static const struct etcd_error no_peers = { GRPC_UNIMPLEMENTED, "etcdserver: this member has no peers, so its peer URLs cannot be changed" };
+static const struct etcd_error no_peers = { GRPC_UNIMPLEMENTED,
+	                                    "etcdserver: this member has no peers, so its peer URLs cannot be changed" };
 
 static void put_member(struct etcd_server *server, struct buffer *answer)
 {

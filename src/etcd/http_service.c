@@ -16,7 +16,7 @@ enum { STATUS_OK = 200, STATUS_NOT_FOUND = 404, STATUS_UNAVAILABLE = 503 };
 
 struct check {
 	const char *name;
-	bool live; /* also one of /livez */
+	bool live;                                          /* also one of /livez */
 	const char *(*problem)(struct etcd_server *server); /* NULL: good */
 };
 
@@ -39,7 +39,9 @@ static const struct check checks[] = {
 
 static int hex_digit(char digit)
 {
-	return isdigit((unsigned char)digit) ? digit - '0' : isxdigit((unsigned char)digit) ? (tolower((unsigned char)digit) - 'a' + 10) : -1;
+	return isdigit((unsigned char)digit)    ? digit - '0'
+	       : isxdigit((unsigned char)digit) ? (tolower((unsigned char)digit) - 'a' + 10)
+	                                        : -1;
 }
 
 static char *percent_decode(const char *text, size_t length)

@@ -41,7 +41,8 @@ static void serve_grant(struct grpc_call *call, const char *bytes, size_t length
 	if (error == NULL)
 		error = etcd_check_growth(server);
 	if (error == NULL)
-		error = etcd_error_of(space_lease_grant(server->space, request.second, request.first, clock_monotonic_ms(), &lease, &sequence));
+		error = etcd_error_of(
+			space_lease_grant(server->space, request.second, request.first, clock_monotonic_ms(), &lease, &sequence));
 	if (error != NULL) {
 		etcd_refuse(call, error);
 		return;

@@ -183,7 +183,8 @@ struct hashing {
 static void hash_work(void *argument)
 {
 	struct hashing *hashing = argument;
-	struct store_view *view = store_view_open(hashing->server->store, space_id(hashing->server->space), hashing->sequence, &hashing->err);
+	struct store_view *view =
+		store_view_open(hashing->server->store, space_id(hashing->server->space), hashing->sequence, &hashing->err);
 
 	hashing->result = view == NULL ? -1 : snapshot_hash(view, hashing->revision, &hashing->hash, &hashing->err);
 	if (view != NULL)

@@ -109,8 +109,8 @@ static int take_version(void *argument, struct bytes key, struct bytes value, st
 		return 0;
 	if (operation.key.length == 0)
 		return bad_version(err, revision, sub, "has no key");
-	if (!operation.deleted && (mod_revision != revision || operation.version <= 0 || operation.create_revision <= 0 ||
-	                           operation.create_revision > revision))
+	if (!operation.deleted &&
+	    (mod_revision != revision || operation.version <= 0 || operation.create_revision <= 0 || operation.create_revision > revision))
 		return bad_version(err, revision, sub, "contradicts itself");
 	if (operation.deleted)
 		operation.version = operation.create_revision = operation.lease = 0;
@@ -150,7 +150,8 @@ static int take_lease(void *argument, struct bytes key, struct bytes value, stru
 		return error_set(err, ERROR_CORRUPT, "a lease of the snapshot (%016" PRIx64 ") cannot be decoded",
 		                 key.length == 8 ? get_big_endian(key.data) : 0);
 	reading->report->leases++;
-	return reading->writer == NULL ? 0 : store_writer_lease(reading->writer, id, ttl < LEASE_TTL_MINIMUM ? LEASE_TTL_MINIMUM : ttl, err);
+	return reading->writer == NULL ? 0
+	                               : store_writer_lease(reading->writer, id, ttl < LEASE_TTL_MINIMUM ? LEASE_TTL_MINIMUM : ttl, err);
 }
 
 static int put_record(struct reading *reading, const char *prefix, const char *name, struct bytes message, struct error *err)
@@ -246,7 +247,8 @@ static int check_digest(const unsigned char *bytes, uint64_t *length, bool *chec
 
 	*checked = *length % SECTOR_BYTES == SHA256_BYTES;
 	if (!*checked && *length % SECTOR_BYTES != 0)
-		return error_set(err, ERROR_CORRUPT, "its %" PRIu64 " bytes are neither whole pages nor pages and a SHA-256: it was cut off", *length);
+		return error_set(err, ERROR_CORRUPT,
+		                 "its %" PRIu64 " bytes are neither whole pages nor pages and a SHA-256: it was cut off", *length);
 	if (!*checked)
 		return 0;
 	*length -= SHA256_BYTES;

@@ -74,7 +74,8 @@ static int put_version(void *argument, const struct store_view_entry *entry, str
 	length = snapshot_revision_key(entry->revision, entry->sub, entry->deleted, key);
 	buffer_clear(&writing->value);
 	snapshot_key_value(entry, &writing->value);
-	return bolt_writer_put(writing->bolt, (struct bytes){ key, length }, (struct bytes){ writing->value.data, writing->value.length }, err);
+	return bolt_writer_put(writing->bolt, (struct bytes){ key, length }, (struct bytes){ writing->value.data, writing->value.length },
+	                       err);
 }
 
 static int write_keys(struct writing *writing, struct error *err)
@@ -149,7 +150,7 @@ static int write_auth(struct writing *writing, struct error *err)
 	    put_number(writing, "authRevision", state.revision, err) < 0 || bolt_writer_end(writing->bolt, err) < 0)
 		return -1;
 	return write_records(writing, "authUsers", AUTH_USER_RECORD, err) < 0 ? -1
-	                                                                       : write_records(writing, "authRoles", AUTH_ROLE_RECORD, err);
+	                                                                      : write_records(writing, "authRoles", AUTH_ROLE_RECORD, err);
 }
 
 /* The alarm's message is the key. */

@@ -12,10 +12,10 @@
 #include "store/store_view.h"
 
 struct snapshot_facts {
-	const char *version;             /* "3.7.0": major and minor of the version this server reports */
+	const char *version; /* "3.7.0": major and minor of the version this server reports */
 	uint64_t member_id;
 	const char *name;
-	const char *const *client_urls;  /* NULL-terminated, may be NULL */
+	const char *const *client_urls; /* NULL-terminated, may be NULL */
 	uint64_t raft_index, raft_term;
 };
 

@@ -205,8 +205,9 @@ static void answer_progress(struct watch_stream *stream)
 
 static void refuse_watch(struct watch_stream *stream, const char *reason)
 {
-	send_reply(stream, &(struct reply){
-			     .revision = visible(stream), .watch_id = NO_WATCH, .created = true, .canceled = true, .cancel_reason = reason });
+	send_reply(stream,
+	           &(struct reply){
+			   .revision = visible(stream), .watch_id = NO_WATCH, .created = true, .canceled = true, .cancel_reason = reason });
 }
 
 static const char *why_not_permitted(struct watch_stream *stream, const struct watch_create *create)

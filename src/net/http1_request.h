@@ -13,7 +13,7 @@
 struct http1_request {
 	bool head, post; /* else GET */
 	bool keep_alive;
-	size_t body_length; /* of a POST */
+	size_t body_length;                     /* of a POST */
 	char path[HTTP_SERVER_MAXIMUM_HEADER];  /* percent-decoded */
 	char query[HTTP_SERVER_MAXIMUM_HEADER]; /* raw */
 };

@@ -292,8 +292,9 @@ nghttp2_session *http2_session_new(struct http2_connection *connection)
 	nghttp2_session_callbacks_set_data_source_read_length_callback(callbacks, on_frame_length);
 	nghttp2_session_callbacks_set_error_callback2(callbacks, on_complaint);
 	http2_memory_init(&connection->memory);
-	if ((connection->options.server ? nghttp2_session_server_new3(&session, callbacks, connection, option, &connection->memory.functions)
-					: nghttp2_session_client_new3(&session, callbacks, connection, option, &connection->memory.functions)) != 0)
+	if ((connection->options.server
+	             ? nghttp2_session_server_new3(&session, callbacks, connection, option, &connection->memory.functions)
+	             : nghttp2_session_client_new3(&session, callbacks, connection, option, &connection->memory.functions)) != 0)
 		abort();
 	http2_memory_settle(&connection->memory);
 	nghttp2_session_callbacks_del(callbacks);

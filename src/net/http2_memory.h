@@ -16,7 +16,7 @@ enum { HTTP2_MEMORY_SIZE = 28 * 1024 }; /* what does not fit goes to malloc(3) *
 struct http2_memory {
 	char *mapping; /* NULL: malloc(3) for everything */
 	size_t used;
-	bool settled;  /* the session has been made */
+	bool settled; /* the session has been made */
 	nghttp2_mem functions;
 };
 

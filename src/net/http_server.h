@@ -59,8 +59,8 @@ struct http_server_options {
 	http_server_handler handler;
 	http_server_post_handler post; /* NULL: POST is refused */
 	void *argument;
-	size_t maximum_body;           /* bytes of a POST's body, with `post` */
-	unsigned answer_timeout_ms;    /* no answer to a POST for so long: the connection is closed; 0: write_timeout_ms */
+	size_t maximum_body;          /* bytes of a POST's body, with `post` */
+	unsigned answer_timeout_ms;   /* no answer to a POST for so long: the connection is closed; 0: write_timeout_ms */
 	unsigned maximum_connections; /* 0: the constants above */
 	unsigned header_timeout_ms, write_timeout_ms, idle_timeout_ms;
 };

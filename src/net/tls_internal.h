@@ -9,9 +9,9 @@
 
 /* What a handshake found wrong with the peer's certificate; filled by the verify callback through SSL_set_app_data(). */
 struct tls_verification {
-	const char *peer;   /* "host:port" for texts; borrowed */
-	const char *wanted; /* name or IP to verify */
-	struct error error; /* class NONE while nothing is wrong */
+	const char *peer;           /* "host:port" for texts; borrowed */
+	const char *wanted;         /* name or IP to verify */
+	struct error error;         /* class NONE while nothing is wrong */
 	struct tls_secrets secrets; /* server only */
 };
 

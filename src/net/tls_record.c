@@ -28,12 +28,12 @@ enum {
 
 struct tls_record {
 	struct tls_direction read, write;
-	struct buffer input;   /* taken from the socket: at most records that did not fit, and an incomplete one */
-	struct buffer plain;   /* decrypted, did not fit into the reader's place */
-	struct buffer output;  /* encrypted, not taken by the socket */
-	size_t owed;           /* bytes whose records are in output: they will be offered again and count as written when it is empty */
-	bool closed;           /* close_notify came */
-	bool update_asked;     /* the peer wants a new write key before our next data */
+	struct buffer input;  /* taken from the socket: at most records that did not fit, and an incomplete one */
+	struct buffer plain;  /* decrypted, did not fit into the reader's place */
+	struct buffer output; /* encrypted, not taken by the socket */
+	size_t owed;          /* bytes whose records are in output: they will be offered again and count as written when it is empty */
+	bool closed;          /* close_notify came */
+	bool update_asked;    /* the peer wants a new write key before our next data */
 };
 
 static bool hex_bytes(const char *text, uint8_t *out, size_t *length)
@@ -158,11 +158,13 @@ static enum transport_result handle(struct reading *reading, uint8_t type, const
 			record->closed = true;
 			return TRANSPORT_DONE;
 		}
-		error_set(reading->err, ERROR_TRANSIENT, "read from %s: TLS: the peer sent alert %d", reading->peer, length == 2 ? bytes[1] : -1);
+		error_set(reading->err, ERROR_TRANSIENT, "read from %s: TLS: the peer sent alert %d", reading->peer,
+		          length == 2 ? bytes[1] : -1);
 		return TRANSPORT_FAILED;
 	case TYPE_HANDSHAKE:
 		/* Nothing else may come to a server that asked for nothing; a key change ends its record. */
-		if (length != KEY_UPDATE_LENGTH || bytes[0] != HANDSHAKE_KEY_UPDATE || bytes[1] != 0 || bytes[2] != 0 || bytes[3] != 1 || bytes[4] > 1)
+		if (length != KEY_UPDATE_LENGTH || bytes[0] != HANDSHAKE_KEY_UPDATE || bytes[1] != 0 || bytes[2] != 0 || bytes[3] != 1 ||
+		    bytes[4] > 1)
 			return refuse(reading, ALERT_UNEXPECTED_MESSAGE, "unexpected handshake message");
 		tls_direction_update(&record->read, false);
 		record->update_asked = record->update_asked || bytes[4] == 1;

@@ -18,10 +18,10 @@
 #include "net/transport.h"
 
 enum {
-	TLS_RECORD_PLAIN = 16 * 1024,                    /* bytes of one record before encryption */
-	TLS_RECORD_OVERHEAD = 5 + 1 + 16,                /* header, inner type, tag */
-	TLS_RECORD_ENCRYPTED = TLS_RECORD_PLAIN + 256,   /* longest body that may be received */
-	TLS_RECORD_KEY_LIMIT = 1 << 23,                  /* records with one write key; AES-GCM allows 2^24.5 */
+	TLS_RECORD_PLAIN = 16 * 1024,                  /* bytes of one record before encryption */
+	TLS_RECORD_OVERHEAD = 5 + 1 + 16,              /* header, inner type, tag */
+	TLS_RECORD_ENCRYPTED = TLS_RECORD_PLAIN + 256, /* longest body that may be received */
+	TLS_RECORD_KEY_LIMIT = 1 << 23,                /* records with one write key; AES-GCM allows 2^24.5 */
 	TLS_SECRET_MAXIMUM = 48,
 };
 

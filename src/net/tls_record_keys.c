@@ -130,8 +130,7 @@ ssize_t tls_direction_open(struct tls_direction *direction, const uint8_t *heade
 	int done = 0;
 
 	next_nonce(direction, nonce);
-	if (EVP_DecryptInit_ex(context, NULL, NULL, NULL, nonce) != 1 ||
-	    EVP_DecryptUpdate(context, NULL, &done, header, TLS_HEADER) != 1 ||
+	if (EVP_DecryptInit_ex(context, NULL, NULL, NULL, nonce) != 1 || EVP_DecryptUpdate(context, NULL, &done, header, TLS_HEADER) != 1 ||
 	    EVP_DecryptUpdate(context, body, &done, body, (int)encrypted) != 1 ||
 	    EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, TLS_TAG, body + encrypted) != 1 ||
 	    EVP_DecryptFinal_ex(context, body + encrypted, &done) != 1)

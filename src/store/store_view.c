@@ -141,8 +141,8 @@ static int begin_at(struct store_view *view, uint64_t sequence, struct error *er
 		if (execute(view, "ROLLBACK", err) < 0)
 			return -1;
 		if (clock_until(deadline) == 0)
-			return error_set(err, ERROR_TIMEOUT, "home did not take change %llu in %d s, it is at %llu", (unsigned long long)sequence,
-			                 WAIT_MS / 1000, (unsigned long long)found);
+			return error_set(err, ERROR_TIMEOUT, "home did not take change %llu in %d s, it is at %llu",
+			                 (unsigned long long)sequence, WAIT_MS / 1000, (unsigned long long)found);
 		(void)usleep(POLL_US);
 	}
 }
@@ -261,7 +261,7 @@ int store_view_each(struct store_view *view, int64_t up_to, int64_t newest_at, s
                     struct error *err)
 {
 	static const char text[] = "SELECT id, revision, sub, key, create_revision, version, lease, value FROM entry"
-	                           " WHERE space=?1 AND revision<=?2 ORDER BY id";
+				   " WHERE space=?1 AND revision<=?2 ORDER BY id";
 	sqlite3_stmt *row;
 	size_t place = 0;
 	int code, result = 0;

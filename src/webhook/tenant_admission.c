@@ -119,10 +119,10 @@ static void check_gateway(struct candidate *candidate)
 		                       err.message);
 	else if (!group)
 		problem = "spec.controlPlane.gateway: the Gateway API (gateway.networking.k8s.io) is not available in this cluster "
-		          "(install it)";
+			  "(install it)";
 	else if (!tls_route)
 		problem = "spec.controlPlane.gateway: gateway.networking.k8s.io/v1 has no TLSRoute in this cluster (install Gateway API "
-		          "1.5 or later)";
+			  "1.5 or later)";
 	refuse_or_warn(candidate, problem, candidate->previous && candidate->previous->gateway ? problem : NULL);
 }
 

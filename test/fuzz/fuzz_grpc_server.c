@@ -65,10 +65,19 @@ static void start(void)
 {
 	static const struct grpc_method methods[] = {
 		{ .path = "/t.U/U", .message = on_unary, .ended = on_ended },
-		{ .path = "/t.S/S", .message = on_message, .started = on_started, .half_closed = on_half_closed, .ended = on_ended, .streaming = true },
+		{ .path = "/t.S/S",
+		  .message = on_message,
+		  .started = on_started,
+		  .half_closed = on_half_closed,
+		  .ended = on_ended,
+		  .streaming = true },
 	};
 	struct grpc_server_options options = {
-		.methods = methods, .method_count = 2, .maximum_message = 4096, .handshake_ms = 200, .http = on_plain,
+		.methods = methods,
+		.method_count = 2,
+		.maximum_message = 4096,
+		.handshake_ms = 200,
+		.http = on_plain,
 	};
 	struct error err;
 

@@ -32,12 +32,17 @@ static void run(struct outcome *outcome, const char *const *arguments)
 		{ .name = "leader-elect", .type = OPTION_BOOLEAN, .target = &values->elect, .help = "" },
 		{ .name = "metrics-bind-address", .type = OPTION_STRING, .target = &values->address, .help = "" },
 		{ .name = "workers", .type = OPTION_INTEGER, .target = &values->workers, .minimum = 1, .maximum = 64, .help = "" },
-		{ .name = "timeout", .type = OPTION_DURATION, .target = &values->timeout, .minimum = 1000, .maximum = INT64_MAX, .help = "" },
+		{ .name = "timeout",
+		  .type = OPTION_DURATION,
+		  .target = &values->timeout,
+		  .minimum = 1000,
+		  .maximum = INT64_MAX,
+		  .help = "" },
 		{ .name = "log-format", .type = OPTION_CHOICE, .target = &values->format, .choices = "json|text", .help = "" },
 		{ .name = "name", .type = OPTION_LIST, .target = &values->names, .help = "" },
 		{ 0 },
 	};
-	char *argv[16] = { (char *)(uintptr_t) "test" };
+	char *argv[16] = { (char *)(uintptr_t)"test" };
 	int argc = 1;
 
 	memset(outcome, 0, sizeof(*outcome));

@@ -70,7 +70,7 @@ static void test_deployment(void **state)
 
 #define SERVICE(port, address) \
 	"{\"metadata\":{\"uid\":\"u\",\"resourceVersion\":\"9\"},\"spec\":{\"port\":" port "},\"status\":{\"loadBalancer\":{" address "}}" \
-	                                                                                                                              "}"
+	"}"
 
 static void test_service(void **state)
 {

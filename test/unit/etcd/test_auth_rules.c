@@ -161,11 +161,25 @@ static void check_cases(struct auth_store *auth, const struct request_case *case
 static void ranges(struct auth_store *auth)
 {
 	static const struct request_case cases[] = {
-		{ "a", "", true, true },     { "a", "b", true, false },   { "b", "", true, false },    { "b", "d", true, false },
-		{ "a", "g", true, false },   { "a", "h", true, false },   { "a", "h2", false, false }, { "h", "", false, false },
-		{ "c", "f", true, false },   { "single", "", true, true }, { "single", "single2", false, false },
-		{ "x", "%", true, true },    { "x", "", true, true },     { "zzz", "%", true, true },  { "w", "%", false, false },
-		{ "%", "%", false, false },  { "p/1", "p/2", false, true }, { "p/", "p0", false, true }, { "p/", "p1", false, false },
+		{ "a", "", true, true },
+		{ "a", "b", true, false },
+		{ "b", "", true, false },
+		{ "b", "d", true, false },
+		{ "a", "g", true, false },
+		{ "a", "h", true, false },
+		{ "a", "h2", false, false },
+		{ "h", "", false, false },
+		{ "c", "f", true, false },
+		{ "single", "", true, true },
+		{ "single", "single2", false, false },
+		{ "x", "%", true, true },
+		{ "x", "", true, true },
+		{ "zzz", "%", true, true },
+		{ "w", "%", false, false },
+		{ "%", "%", false, false },
+		{ "p/1", "p/2", false, true },
+		{ "p/", "p0", false, true },
+		{ "p/", "p1", false, false },
 		{ "z", "x", true, true }, /* ends before it begins */
 		{ "o", "", false, false },
 	};
@@ -227,8 +241,10 @@ static void order(struct auth_store *auth)
 		assert_true(bytes_equal(permissions[i].range_end, BYTES(ends[i])));
 	}
 	assert_int_equal(permissions[0].access, AUTH_WRITE);
-	REFUSED(INVALID_AUTH_MANAGEMENT, auth_role_grant(auth, "r", &(struct auth_permission){ AUTH_READ, BYTES("b"), BYTES("a") }, &sequence));
-	REFUSED(INVALID_AUTH_MANAGEMENT, auth_role_grant(auth, "r", &(struct auth_permission){ AUTH_READ, BYTES(""), BYTES("a") }, &sequence));
+	REFUSED(INVALID_AUTH_MANAGEMENT,
+	        auth_role_grant(auth, "r", &(struct auth_permission){ AUTH_READ, BYTES("b"), BYTES("a") }, &sequence));
+	REFUSED(INVALID_AUTH_MANAGEMENT,
+	        auth_role_grant(auth, "r", &(struct auth_permission){ AUTH_READ, BYTES(""), BYTES("a") }, &sequence));
 	REFUSED(ROLE_NOT_FOUND, auth_role_grant(auth, "x", &(struct auth_permission){ AUTH_READ, BYTES("a"), BYTES("") }, &sequence));
 	REFUSED(PERMISSION_NOT_GRANTED, auth_role_revoke(auth, "r", BYTES("a"), BYTES("x"), &sequence));
 	OK(auth_role_revoke(auth, "r", BYTES("a"), BYTES("b"), &sequence));
@@ -354,11 +370,16 @@ static void test_request_text(void **state)
 		size_t length;
 		bool good;
 	} cases[] = {
-		{ "name", 4, true },         { "", 0, true },
-		{ "gr\xc3\xbc\xc3\x9f", 6, true }, { "\xf0\x9f\x98\x80", 4, true },
-		{ "a\0b", 3, false },        { "\xc3", 1, false },
-		{ "\xc0\x80", 2, false },    { "\xed\xa0\x80", 3, false },
-		{ "\xff", 1, false },        { "\xf4\x90\x80\x80", 4, false },
+		{ "name", 4, true },
+		{ "", 0, true },
+		{ "gr\xc3\xbc\xc3\x9f", 6, true },
+		{ "\xf0\x9f\x98\x80", 4, true },
+		{ "a\0b", 3, false },
+		{ "\xc3", 1, false },
+		{ "\xc0\x80", 2, false },
+		{ "\xed\xa0\x80", 3, false },
+		{ "\xff", 1, false },
+		{ "\xf4\x90\x80\x80", 4, false },
 	};
 	struct arena *arena ARENA_CLEANUP = arena_new();
 

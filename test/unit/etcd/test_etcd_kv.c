@@ -145,8 +145,8 @@ static void a_key_is_written_once(void **state)
 	assert_null(check_pair(delete_of("a", none), delete_of("a", none)));
 	assert_ptr_equal(check_pair(put_of("a"), txn_of((struct txn_request){ .failure = &inner, .failure_count = 1 })),
 	                 &etcd_error_DUPLICATE_KEY);
-	assert_null(check_pair(put_of("b"), txn_of((struct txn_request){
-					 .success = &inner, .success_count = 1, .failure = &inner, .failure_count = 1 })));
+	assert_null(check_pair(
+		put_of("b"), txn_of((struct txn_request){ .success = &inner, .success_count = 1, .failure = &inner, .failure_count = 1 })));
 	assert_ptr_equal(check_pair(put_of("b"), (struct operation){ .kind = OPERATION_NONE }), &etcd_error_KEY_NOT_FOUND);
 	assert_ptr_equal(check_pair(put_of("b"), put_of("")), &etcd_error_EMPTY_KEY);
 }

@@ -42,7 +42,8 @@ static void make_pair(uint64_t number, struct buffer *key, struct buffer *value)
 {
 	buffer_clear(key);
 	buffer_clear(value);
-	(void)buffer_printf(key, "%012llu%.*s", (unsigned long long)number, (int)(number % 40), "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk");
+	(void)buffer_printf(key, "%012llu%.*s", (unsigned long long)number, (int)(number % 40),
+	                    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk");
 	for (uint64_t i = 0; i < (number % 97 == 0 ? 10000 : number % 50); i++)
 		(void)buffer_append_char(value, (char)(number + i));
 }
@@ -76,7 +77,8 @@ static void write_database(int descriptor, const uint64_t *counts, size_t bucket
 		for (uint64_t number = 0; number < counts[i]; number++) {
 			make_pair(number, &pair.key, &pair.value);
 			assert_int_equal(bolt_writer_put(writer, (struct bytes){ pair.key.data, pair.key.length },
-			                                 (struct bytes){ pair.value.data, pair.value.length }, &err), 0);
+			                                 (struct bytes){ pair.value.data, pair.value.length }, &err),
+			                 0);
 		}
 		assert_int_equal(bolt_writer_end(writer, &err), 0);
 	}
@@ -238,8 +240,11 @@ static void put_version(struct bolt_writer *writer, const struct version *versio
 	protobuf_put_signed(&value, 2, version->create_revision);
 	protobuf_put_signed(&value, 3, version->mod_revision);
 	protobuf_put_signed(&value, 4, version->version);
-	assert_int_equal(bolt_writer_put(writer, (struct bytes){ key, snapshot_revision_key(version->revision, version->sub, version->deleted, key) },
-	                                 (struct bytes){ value.data != NULL ? value.data : "", value.length }, &err), 0);
+	assert_int_equal(
+		bolt_writer_put(writer,
+	                        (struct bytes){ key, snapshot_revision_key(version->revision, version->sub, version->deleted, key) },
+	                        (struct bytes){ value.data != NULL ? value.data : "", value.length }, &err),
+		0);
 }
 
 static int check_versions(const struct version *versions, size_t count, struct etcd_import_report *report, struct error *err)
@@ -262,11 +267,14 @@ static int check_versions(const struct version *versions, size_t count, struct e
 static void test_import_rules(void **state)
 {
 	static const struct version good[] = {
-		{ 2, 0, false, "a", 2, 2, 1 }, { 3, 0, false, "a", 2, 3, 2 }, { 3, 1, false, "b", 3, 3, 1 }, { 4, 0, true, "a", 0, 0, 0 },
-		{ 1000, 0, false, NULL, 0, 0, 0 }, /* a revision without a change: the mark of a bumped revision */
+		{ 2, 0, false, "a", 2, 2, 1 }, { 3, 0, false, "a", 2, 3, 2 },     { 3, 1, false, "b", 3, 3, 1 },
+		{ 4, 0, true, "a", 0, 0, 0 },  { 1000, 0, false, NULL, 0, 0, 0 }, /* a revision without a change: the mark of a bumped revision */
 	};
 	static const struct version bad[] = {
-		{ 2, 0, false, "a", 2, 3, 1 }, { 2, 0, false, "a", 3, 2, 1 }, { 2, 0, false, "a", 2, 2, 0 }, { 2, 0, true, NULL, 0, 0, 0 },
+		{ 2, 0, false, "a", 2, 3, 1 },
+		{ 2, 0, false, "a", 3, 2, 1 },
+		{ 2, 0, false, "a", 2, 2, 0 },
+		{ 2, 0, true, NULL, 0, 0, 0 },
 	};
 	struct etcd_import_report report;
 	struct error err;
