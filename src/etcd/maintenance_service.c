@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/strings.h"
+#include "base/version.h"
 #include "etcd/admin.h"
 #include "etcd/alarm.h"
 #include "etcd/etcd_int.h"
@@ -20,10 +21,11 @@ static const struct etcd_error unknown_method = { 2, "etcdserver: unknown method
 
 void etcd_minor_version(const struct etcd_server *server, char text[ETCD_VERSION_SIZE])
 {
-	unsigned major = 0, minor = 0;
+	struct version version;
+	struct error ignored;
 
-	(void)sscanf(server->options.version, "%5u.%5u", &major, &minor);
-	(void)snprintf(text, ETCD_VERSION_SIZE, "%u.%u.0", major, minor);
+	(void)version_parse(server->options.version, "version", &version, &ignored);
+	(void)snprintf(text, ETCD_VERSION_SIZE, "%u.%u.0", version.major, version.minor);
 }
 
 const struct etcd_error *etcd_require_user(struct etcd_server *server, struct grpc_call *call)
@@ -284,19 +286,20 @@ static void serve_move_leader(struct grpc_call *call, const char *bytes, size_t 
 	etcd_answer(call, &answer);
 }
 
+/* "3.6" or "3.6.1", as etcd takes it. */
 static bool is_version(struct bytes text)
 {
-	char copy[ETCD_VERSION_SIZE];
-	unsigned major, minor, patch;
-	int used = 0;
+	char copy[ETCD_VERSION_SIZE + 2];
+	struct version version;
+	struct error ignored;
 
-	if (text.length >= sizeof(copy))
+	if (text.length >= ETCD_VERSION_SIZE || memchr(text.data, '\0', text.length) != NULL)
 		return false;
-	memcpy(copy, text.data, text.length);
-	copy[text.length] = '\0';
-	if (sscanf(copy, "%5u.%5u%n", &major, &minor, &used) == 2 && copy[used] == '\0')
+	(void)snprintf(copy, sizeof(copy), "%.*s", (int)text.length, text.data);
+	if (version_parse(copy, "version", &version, &ignored) == 0)
 		return true;
-	return sscanf(copy, "%5u.%5u.%5u%n", &major, &minor, &patch, &used) == 3 && copy[used] == '\0';
+	(void)snprintf(copy, sizeof(copy), "%.*s.0", (int)text.length, text.data);
+	return version_parse(copy, "version", &version, &ignored) == 0;
 }
 
 /* There is no older version of this store to go back to; a cancellation finds nothing to cancel, which etcd too calls a success. */
