@@ -7,7 +7,7 @@ import time
 import pytest
 from harness import tenant
 from manager_process import Manager, wait_for
-from tenant_checks import check_complete, settled, users_and_roles
+from tenant_checks import check_complete, owned, settled, users_and_roles
 
 pytestmark = pytest.mark.proof
 
@@ -26,8 +26,7 @@ def test_scripted_run(harness):
             wait_for("tenant", lambda name=name: settled(harness.get("tenantcontrolplane", name, "default")), 180)
         harness.kubectl("delete", "secret", "one-scheduler-kubeconfig")
         harness.kubectl("patch", "secret", "two-ca", "--type=merge", "-p", json.dumps({"metadata": {"labels": {"by": "hand"}}}))
-        time.sleep(10)
-        wait_for("repaired", lambda: settled(harness.get("tenantcontrolplane", "one", "default")), 60)
+        wait_for("repaired", lambda: "Secret/one-scheduler-kubeconfig" in owned(harness, "default", "one"), 120)
         check_complete(harness, harness.etcdctl, "default", "one")
         harness.stop("kube-apiserver")
         time.sleep(3)
