@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "etcd/kv_check.h"
 
-#include "store/key_range.h"
-
 const struct etcd_error *kv_check_range(const struct range_request *request)
 {
 	if (request->key.length == 0)
@@ -82,7 +80,8 @@ struct writes {
 	} *puts;
 	struct removed {
 		struct removed *next;
-		struct key_range range;
+		struct bytes from,
+			to; /* as sent: to empty is one key, "\0" is no end but a text that no key is below, as in etcd's own check */
 	} *deletes;
 };
 
@@ -100,7 +99,8 @@ static bool is_put(const struct writes *writes, struct bytes key, bool *from_suc
 static bool is_deleted(const struct writes *writes, struct bytes key)
 {
 	for (const struct removed *removed = writes->deletes; removed != NULL; removed = removed->next)
-		if (key_range_contains(&removed->range, key))
+		if (removed->to.length == 0 ? bytes_equal(removed->from, key)
+		                            : bytes_compare(key, removed->from) >= 0 && bytes_compare(key, removed->to) < 0)
 			return true;
 	return false;
 }
@@ -163,8 +163,7 @@ static bool collect(const struct operation *operations, uint32_t count, struct a
 		if (operations[i].kind == OPERATION_DELETE) {
 			struct removed *removed = arena_alloc(arena, sizeof(*removed));
 
-			*removed =
-				(struct removed){ writes->deletes, key_range_of(operations[i].delete.key, operations[i].delete.range_end) };
+			*removed = (struct removed){ writes->deletes, operations[i].delete.key, operations[i].delete.range_end };
 			writes->deletes = removed;
 		}
 	}

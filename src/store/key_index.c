@@ -265,6 +265,11 @@ const struct key_version *key_record_at(const struct key_record *record, int64_t
 	return low > 0 ? &record->versions[low - 1] : NULL;
 }
 
+const struct key_version *key_record_before(const struct key_record *record, int64_t revision)
+{
+	return key_record_at(record, revision - 1);
+}
+
 static void shrink(struct key_index *index, struct key_record *record)
 {
 	struct key_version *versions = record->versions;

@@ -73,6 +73,8 @@ void key_index_append(struct key_index *index, struct key_record *record, const 
 void key_index_revert(struct key_index *index, struct key_record *record);
 /* The version that a reader at `revision` sees (it may be a tombstone), or NULL when the key did not exist yet. */
 const struct key_version *key_record_at(const struct key_record *record, int64_t revision);
+/* The version that was the newest before `revision` began: what watchers are told as the previous one. NULL or a tombstone: there was none. */
+const struct key_version *key_record_before(const struct key_record *record, int64_t revision);
 /*
  * Drops versions that compaction at `revision` makes unreachable: all before the newest one <= revision, and that one too when it is a
  * tombstone older than `revision` (one made exactly there stays for watches that start there). dropped(argument, version) is called for each. Removes and frees the record when nothing is left; returns true then.

@@ -21,10 +21,11 @@ static struct commit_operation *add_operation(struct change *change)
 static void record_version(struct change *change, struct key_record *record, const struct key_version *version, struct blob *value)
 {
 	struct space *space = change->space;
-	const struct key_version *before = key_record_head(record);
+	const struct key_version *head = key_record_head(record), *before = key_record_before(record, version->mod_revision);
 	struct space_event *event = space_event_new(key_record_key(record));
 
 	event->deleted = !key_version_live(version);
+	event->was_live = key_version_live(head);
 	event->mod_revision = version->mod_revision;
 	event->create_revision = version->create_revision;
 	event->version = version->version;
@@ -39,12 +40,12 @@ static void record_version(struct change *change, struct key_record *record, con
 		event->previous_id = before->id;
 		event->previous_length = before->value_length;
 		event->previous_value = space_value(space, before);
-		if (before->lease != 0 && before->lease != version->lease) {
-			struct lease *lease = lease_table_find(&space->leases, before->lease);
+	}
+	if (key_version_live(head) && head->lease != 0 && head->lease != version->lease) {
+		struct lease *lease = lease_table_find(&space->leases, head->lease);
 
-			if (lease != NULL)
-				lease_detach(lease, record);
-		}
+		if (lease != NULL)
+			lease_detach(lease, record);
 	}
 	if (record->count == 0)
 		space->data_bytes += record->key_length;
@@ -217,14 +218,14 @@ static bool grows(const struct space *space, const struct put_request *put)
 
 static enum store_status check_put(struct space *space, const struct put_request *put)
 {
+	if (put->lease != 0 && lease_table_find(&space->leases, put->lease) == NULL)
+		return STORE_LEASE_NOT_FOUND;
 	if (put->ignore_value || put->ignore_lease) {
 		const struct key_record *record = key_index_find(&space->index, put->key);
 
 		if (record == NULL || !key_version_live(key_record_head(record)))
 			return STORE_KEY_NOT_FOUND;
 	}
-	if (put->lease != 0 && lease_table_find(&space->leases, put->lease) == NULL)
-		return STORE_LEASE_NOT_FOUND;
 	if (space_over_quota(space) && grows(space, put))
 		return STORE_NO_SPACE;
 	return STORE_OK;
@@ -234,7 +235,8 @@ static enum store_status check_range(const struct space *space, const struct ran
 {
 	if (range->revision > space->head)
 		return STORE_FUTURE_REVISION;
-	if (range->revision > 0 && range->revision < space->compacted)
+	/* A negative revision means the present to a read of its own, but is as any other inside a transaction. */
+	if (range->revision != 0 && range->revision < space->compacted)
 		return STORE_COMPACTED;
 	return STORE_OK;
 }
@@ -278,9 +280,12 @@ static enum store_status run_put(struct change *change, const struct put_request
 		if (result->previous.value == NULL)
 			return STORE_UNREADABLE;
 	}
+	/* The key was there when the transaction began; the transaction itself may have deleted it since. */
+	if (!key_version_live(before))
+		before = NULL;
 	if (put->ignore_lease)
-		lease = before->lease;
-	if (put->ignore_value) {
+		lease = before != NULL ? before->lease : 0;
+	if (put->ignore_value && before != NULL) {
 		value = space_value(space, before);
 		if (value == NULL)
 			return STORE_UNREADABLE;
@@ -355,8 +360,7 @@ static enum store_status run(struct change *change, const struct operation *oper
 
 		for (uint32_t i = 0; i < result->result_count && status == STORE_OK; i++)
 			status = run(change, &branch[i], &result->results[i]);
-		result->revision = change->count > 0 ? change->revision : change->space->head;
-		return status;
+		return status; /* result->revision stays 0: a nested transaction's header says nothing */
 	}
 	default:
 		return STORE_KEY_NOT_FOUND;

@@ -13,11 +13,12 @@
 struct space_event {
 	uint32_t references;
 	bool deleted;
+	bool was_live; /* just before; one transaction may delete a key and put it again */
 	int64_t mod_revision;
 	int64_t create_revision, version, lease; /* 0 when deleted */
 	uint64_t id;
 	struct blob *value; /* NULL when deleted */
-	/* The version before, version 0 when there was none. */
+	/* The version before this revision, version 0 when there was none. */
 	int64_t previous_mod_revision, previous_create_revision, previous_version, previous_lease;
 	uint64_t previous_id;
 	uint32_t previous_length;

@@ -5,7 +5,7 @@
 
 static int64_t liveness_change(const struct space_event *event)
 {
-	return (event->deleted ? 0 : 1) - (event->previous_version != 0 ? 1 : 0);
+	return (event->deleted ? 0 : 1) - (event->was_live ? 1 : 0);
 }
 
 /*
@@ -178,7 +178,11 @@ enum store_status space_read(struct space *space, const struct range_request *re
 {
 	struct key_range range = key_range_of(request->key, request->range_end);
 	struct finding finding = { 0 };
-	bool all = request->sort_order != SORT_NONE || request->sort_target != SORT_KEY || filtered(request);
+	/* As etcd does, a limit without an order applies before the sort, whatever the target. */
+	bool ordered = request->sort_order == SORT_NONE || (request->sort_order == SORT_ASCEND && request->sort_target == SORT_KEY);
+	bool all = !ordered || filtered(request);
+	/* And it tells keys from its index, which knows no leases. */
+	bool leases = !request->keys_only || request->sort_target == SORT_VALUE;
 	size_t limit = request->limit > 0 ? (size_t)request->limit : 0;
 
 	*result = (struct range_result){ .total = space_count_at(space, &range, revision) };
@@ -196,6 +200,8 @@ enum store_status space_read(struct space *space, const struct range_request *re
 		result->items[i] = space_key_value(space, finding.items[i].record, finding.items[i].version, !request->keys_only, arena);
 		if (!request->keys_only && result->items[i].value == NULL)
 			finding.unreadable = true;
+		if (!leases)
+			result->items[i].lease = 0;
 	}
 	return finding.unreadable ? STORE_UNREADABLE : STORE_OK;
 }

@@ -69,7 +69,7 @@ static struct space_event *event_of(struct space *space, const struct past *past
 {
 	struct space_event *event = space_event_new(key_record_key(past->record));
 	const struct key_version *version = past_version(past);
-	const struct key_version *before = past->version > 0 ? version - 1 : NULL;
+	const struct key_version *before = key_record_before(past->record, version->mod_revision);
 
 	event->deleted = !key_version_live(version);
 	event->mod_revision = version->mod_revision;

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"regexp"
 	"sort"
 	"strings"
 	"time"
@@ -157,8 +158,10 @@ func show(answer proto.Message, err error) string {
 	if err != nil {
 		return describe(nil, err)
 	}
-	return prototext.MarshalOptions{Multiline: false}.Format(answer)
+	return padding.ReplaceAllString(prototext.MarshalOptions{Multiline: false}.Format(answer), "0...0")
 }
+
+var padding = regexp.MustCompile("0{20,}")
 
 func (p *pair) call(ctx context.Context, request proto.Message, g *generator) error {
 	wanted, wantedErr := p.expected.call(ctx, request)

@@ -371,6 +371,52 @@ static void sorting_and_filters(void **state)
 	assert_null(result.items[0].value);
 }
 
+/* What one transaction does to a key twice, and other corners that a comparison with etcd brought up. */
+static void corners_are_as_in_etcd(void **state)
+{
+	struct fixture *fixture = *state;
+	struct operation success[] = {
+		{ .kind = OPERATION_DELETE, .delete = { .key = BYTES("a"), .range_end = { "", 1 } } },
+		{ .kind = OPERATION_PUT, .put = { .key = BYTES("b"), .value = BYTES("new"), .ignore_lease = true } },
+		{ .kind = OPERATION_TXN, .txn = { .success_count = 0 } },
+	};
+	struct operation both = { .kind = OPERATION_TXN, .txn = { .success = success, .success_count = 3 } };
+	struct operation read[] = { { .kind = OPERATION_RANGE, .range = { .key = BYTES("b"), .revision = -2 } } };
+	struct operation negative = { .kind = OPERATION_TXN, .txn = { .success = read, .success_count = 1 } };
+	struct operation lost = { .kind = OPERATION_PUT, .put = { .key = BYTES("missing"), .lease = 99, .ignore_value = true } };
+	struct range_request keys = { .key = BYTES("b"), .keys_only = true };
+	struct operation_result result;
+	struct range_result found;
+	struct lease *lease;
+	int64_t revision;
+	uint64_t sequence;
+
+	assert_int_equal(space_change(fixture->space, &lost, fixture->arena, &result, &revision, &sequence), STORE_LEASE_NOT_FOUND);
+	assert_int_equal(space_change(fixture->space, &negative, fixture->arena, &result, &revision, &sequence), STORE_COMPACTED);
+	assert_int_equal(space_lease_grant(fixture->space, 7, 60, 0, &lease, &sequence), STORE_OK);
+	assert_int_equal(put(fixture, "b", "old", 7), STORE_OK);
+	become_visible(fixture);
+	assert_int_equal(space_range(fixture->space, &keys, fixture->arena, &found), STORE_OK);
+	assert_int_equal(found.items[0].lease, 0);
+
+	assert_int_equal(space_change(fixture->space, &both, fixture->arena, &result, &revision, &sequence), STORE_OK);
+	assert_int_equal(revision, 3);
+	assert_int_equal(result.results[0].deleted, 1);
+	assert_int_equal(result.results[2].revision, 0);
+	become_visible(fixture);
+	found = range(fixture, "b", "", 0, 0);
+	assert_int_equal(found.count, 1);
+	assert_int_equal(found.items[0].version, 1);
+	assert_int_equal(found.items[0].create_revision, 3);
+	assert_int_equal(found.items[0].lease, 0);
+	assert_int_equal(range(fixture, "a", "z", 2, 0).total, 1);
+	assert_int_equal(range(fixture, "a", "z", 1, 0).total, 0);
+	for (size_t i = space_ring_seek(fixture->space, 3); i < space_ring_count(fixture->space); i++) {
+		assert_int_equal(space_ring_at(fixture->space, i)->previous_mod_revision, 2);
+		assert_int_equal(space_ring_at(fixture->space, i)->previous_version, 1);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -381,6 +427,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(random_history_matches_a_plain_one, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(old_and_future_revisions_are_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(sorting_and_filters, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(corners_are_as_in_etcd, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
