@@ -60,6 +60,19 @@ static char *encode_file(const struct up *up, const char *file, struct error *er
 	return buffer_take(&encoded);
 }
 
+/* Objects that a webhook of the operator looks at: it may be registered a moment before it answers. */
+static int apply_admitted(struct up *up, const char *documents, struct error *err)
+{
+	while (cluster_apply(&up->tool, documents, err) < 0) {
+		struct error stopped;
+		if (!strstr(err->message, "failed calling webhook"))
+			return -1;
+		if (cancel_sleep(up->options->cancel, CLUSTER_PODS_POLL_MS, &stopped) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 static int install_datastore(struct up *up, const char *folder, struct error *err)
 {
 	char node[LOCAL_ADDRESS_TEXT_MAX];
@@ -82,7 +95,7 @@ static int install_datastore(struct up *up, const char *folder, struct error *er
 	};
 	if (manifest_add(folder, "local/datastore.yaml", values, &documents, err) < 0)
 		return -1;
-	return cluster_apply(&up->tool, documents.data, err);
+	return apply_admitted(up, documents.data, err);
 }
 
 static int enable_store_users(struct up *up, struct error *err)
@@ -147,14 +160,15 @@ static int install_operator(struct up *up, const char *folder, struct error *err
 {
 	if (apply_operator(up, folder, err) < 0)
 		return error_wrap(err, "operator");
+	if (cluster_wait_rollout(&up->tool, OPERATOR_NAMESPACE, OPERATOR_DEPLOYMENT, err) < 0 ||
+	    cluster_wait_pods(&up->tool, OPERATOR_NAMESPACE, NULL, up->started_seconds, err) < 0) {
+		cluster_explain_pods(&up->tool, OPERATOR_NAMESPACE, NULL, &up->result->reasons);
+		return -1;
+	}
 	if (cluster_wait(&up->tool, NULL, "crd/datastores.kamaji.clastix.io", "condition=Established", err) < 0 ||
 	    install_datastore(up, folder, err) < 0)
 		return error_wrap(err, "DataStore");
-	if (cluster_wait_rollout(&up->tool, OPERATOR_NAMESPACE, OPERATOR_DEPLOYMENT, err) == 0 &&
-	    cluster_wait_pods(&up->tool, OPERATOR_NAMESPACE, NULL, up->started_seconds, err) == 0)
-		return 0;
-	cluster_explain_pods(&up->tool, OPERATOR_NAMESPACE, NULL, &up->result->reasons);
-	return -1;
+	return 0;
 }
 
 /* What the node began to start long before; asked last, when it is up as a rule. */
@@ -242,8 +256,8 @@ int up_sample_tenant(struct up *up, struct error *err)
 	FREE_CLEANUP char *folder = manifest_folder(err);
 	BUFFER_CLEANUP struct buffer documents = { 0 };
 	unsigned phase = progress_begin(up->options->progress, "sample tenant");
-	if (!folder || manifest_add(folder, "samples/tenant.yaml", NULL, &documents, err) < 0 ||
-	    cluster_apply(&up->tool, documents.data, err) < 0 || up_images_wait(up, false, err) < 0)
+	if (!folder || manifest_add(folder, "samples/tenant.yaml", NULL, &documents, err) < 0 || up_images_wait(up, false, err) < 0 ||
+	    apply_admitted(up, documents.data, err) < 0)
 		return error_wrap(err, "sample tenant");
 	if (cluster_wait(&up->tool, SAMPLE_NAMESPACE, "tenantcontrolplane/" SAMPLE_NAME,
 	                 "jsonpath={.status.kubernetesResources.version.status}=Ready", err) < 0 ||
