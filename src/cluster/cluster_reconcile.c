@@ -178,14 +178,23 @@ static int apply_add_on(const struct cluster_target *target, const struct cluste
 	return apply_all(target, objects, result, cancel, err);
 }
 
+int cluster_reconcile_access(const struct cluster_target *target, const struct cluster_inputs *inputs, struct cluster_result *result,
+                             struct cancel *cancel, struct error *err)
+{
+	JSON_CLEANUP json_t *objects = json_array();
+
+	if (cluster_build_bootstrap_rbac(inputs, objects, err) < 0)
+		return -1;
+	return apply_all(target, objects, result, cancel, err);
+}
+
 int cluster_reconcile(const struct cluster_target *target, const struct cluster_inputs *inputs, struct cluster_result *result,
                       struct cancel *cancel, struct error *err)
 {
 	JSON_CLEANUP json_t *objects = json_array();
 
-	memset(result, 0, sizeof(*result));
-	if (cluster_build_bootstrap_rbac(inputs, objects, err) < 0 || cluster_build_kubeadm_config(inputs, objects, err) < 0 ||
-	    cluster_build_kubelet_config(inputs, objects, err) < 0 || cluster_build_cluster_info(inputs, objects, err) < 0)
+	if (cluster_build_kubeadm_config(inputs, objects, err) < 0 || cluster_build_kubelet_config(inputs, objects, err) < 0 ||
+	    cluster_build_cluster_info(inputs, objects, err) < 0)
 		return -1;
 	if (apply_all(target, objects, result, cancel, err) < 0)
 		return -1;

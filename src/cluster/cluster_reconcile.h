@@ -31,12 +31,19 @@ struct cluster_target {
 	struct cluster_applied *applied;
 };
 
-/* What the tenant's status says afterwards. */
+/* What the tenant's status says afterwards. Zero-initialise. */
 struct cluster_result {
 	char bootstrap_checksum[33]; /* of all data of ConfigMap kube-public/cluster-info */
 	bool core_dns_enabled, kube_proxy_enabled;
 	unsigned writes;
 };
 
+/*
+ * The rights of people and nodes, which need no cache: first of all, because until the binding of kubeadm:cluster-admins is there the admin
+ * kubeconfig may do nothing. Adds to result->writes.
+ */
+int cluster_reconcile_access(const struct cluster_target *target, const struct cluster_inputs *inputs, struct cluster_result *result,
+                             struct cancel *cancel, struct error *err);
+/* Everything else. The caches of the target must be filled. */
 int cluster_reconcile(const struct cluster_target *target, const struct cluster_inputs *inputs, struct cluster_result *result,
                       struct cancel *cancel, struct error *err);

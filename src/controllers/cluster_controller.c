@@ -132,3 +132,13 @@ void cluster_controller_update_metrics(struct cluster_controller *controller)
 {
 	worker_group_update_metrics(controller->group);
 }
+
+bool cluster_controller_pause(struct cluster_controller *controller, uint64_t deadline_ms)
+{
+	return worker_group_pause(controller->group, deadline_ms);
+}
+
+void cluster_controller_resume(struct cluster_controller *controller)
+{
+	worker_group_resume(controller->group);
+}

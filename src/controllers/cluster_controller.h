@@ -23,3 +23,6 @@ void cluster_controller_free(struct cluster_controller *controller);
 /* Looks at the tenant again: starts, nudges or ends what serves it. Any thread. */
 void cluster_controller_enqueue(struct cluster_controller *controller, const char *key);
 void cluster_controller_update_metrics(struct cluster_controller *controller); /* before /metrics is written */
+/* Between two terms of leading: see worker_group_pause(). */
+bool cluster_controller_pause(struct cluster_controller *controller, uint64_t deadline_ms);
+void cluster_controller_resume(struct cluster_controller *controller);

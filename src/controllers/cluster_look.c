@@ -182,11 +182,11 @@ static int bring_up_to_date(struct look *look, struct cluster_session *session, 
 {
 	CLUSTER_INPUTS_CLEANUP struct cluster_inputs inputs = { 0 };
 	CANCEL_CLEANUP struct cancel *sync = cancel_new(cancel, clock_monotonic_ms() + SYNC_TIMEOUT_MS);
-	struct cluster_result result;
+	struct cluster_result result = { 0 };
 	uint64_t begin = clock_monotonic_ns();
 
 	if (cluster_inputs_read(&inputs, &look->tenant, look->config_map, kubeconfig->data, kubeconfig->length, err) < 0 ||
-	    cluster_session_wait(session, sync, err) < 0)
+	    cluster_reconcile_access(&session->target, &inputs, &result, cancel, err) < 0 || cluster_session_wait(session, sync, err) < 0)
 		return -1;
 	atomic_store(&session->disturbed, false);
 	if (cluster_reconcile(&session->target, &inputs, &result, cancel, err) < 0 || write_status(look, &result, cancel, err) < 0)

@@ -125,3 +125,13 @@ void data_store_controller_update_metrics(struct data_store_controller *controll
 {
 	worker_group_update_metrics(controller->group);
 }
+
+bool data_store_controller_pause(struct data_store_controller *controller, uint64_t deadline_ms)
+{
+	return worker_group_pause(controller->group, deadline_ms);
+}
+
+void data_store_controller_resume(struct data_store_controller *controller)
+{
+	worker_group_resume(controller->group);
+}

@@ -24,3 +24,6 @@ void data_store_controller_enqueue(struct data_store_controller *controller, con
 /* A reconcile found the store unreachable: the next check comes soon. Any thread. */
 void data_store_controller_suspect(struct data_store_controller *controller, const char *name);
 void data_store_controller_update_metrics(struct data_store_controller *controller); /* before /metrics is written */
+/* Between two terms of leading: see worker_group_pause(). */
+bool data_store_controller_pause(struct data_store_controller *controller, uint64_t deadline_ms);
+void data_store_controller_resume(struct data_store_controller *controller);

@@ -237,6 +237,14 @@ static int become_leader(struct manager *manager, struct error *err)
 
 static int start_controllers(struct manager_context *context, struct error *err)
 {
+	if (context->started) {
+		data_store_controller_resume(context->data_store_controller);
+		tenant_controller_resume(context->tenant_controller);
+		cluster_controller_resume(context->cluster_controller);
+		log_info("manager.leading", "controllers go on");
+		return 0;
+	}
+	context->started = true;
 	if (data_store_controller_start(context->data_store_controller, err) < 0 ||
 	    tenant_controller_start(context->tenant_controller, err) < 0 || cluster_controller_start(context->cluster_controller, err) < 0)
 		return -1;
@@ -244,15 +252,54 @@ static int start_controllers(struct manager_context *context, struct error *err)
 	return 0;
 }
 
-static int wait_until_stopped(struct manager *manager, struct error *err)
+/* True when asked to stop, false when the Lease was lost. */
+static bool wait_until_stopped(struct manager *manager)
 {
 	THREAD_LOCKED(&manager->mutex);
 	while (!manager->lost && !cancel_is_triggered(manager->running))
 		(void)thread_condition_wait(&manager->changed, &manager->mutex, UINT64_MAX);
-	if (!manager->lost)
-		return 0;
+	return cancel_is_triggered(manager->running);
+}
+
+/*
+ * Without the Lease nothing may be written: work is cancelled within the time that another candidate has to wait. The caches stay, so that the
+ * next term begins at once; an admin API server that restarts is the usual cause. -1: work that does not end; the process must.
+ */
+static int give_up_term(struct manager *manager, struct error *err)
+{
+	struct manager_context *context = &manager->context;
+	uint64_t margin = manager->options.lease_duration_ms - manager->options.lease_renew_ms;
+	uint64_t deadline = clock_monotonic_ms() + margin;
+	bool ended = tenant_controller_pause(context->tenant_controller, deadline);
+
+	ended = data_store_controller_pause(context->data_store_controller, deadline) && ended;
+	ended = cluster_controller_pause(context->cluster_controller, deadline) && ended;
 	*err = manager->lost_why;
-	return error_wrap(err, "the Lease was lost");
+	if (!ended)
+		return error_wrap(err, "the Lease was lost and work under way does not end");
+	log_warning_error("manager.lease_lost", "the Lease was lost: nothing is written until it is held again", err);
+	lease_election_stop(manager->election, false);
+	manager->election = NULL;
+	manager->leading = manager->lost = false;
+	error_clear(err);
+	return 0;
+}
+
+/* Terms of leading, one after the other, until asked to stop. */
+static int lead(struct manager *manager, struct error *err)
+{
+	for (;;) {
+		bool first = !manager->context.started;
+
+		if (become_leader(manager, err) < 0 || start_controllers(&manager->context, err) < 0)
+			return -1;
+		if (first && manager->extension.lead)
+			manager->extension.lead(manager->extension.argument);
+		if (wait_until_stopped(manager))
+			return 0;
+		if (give_up_term(manager, err) < 0)
+			return -1;
+	}
 }
 
 static bool stop_controllers(struct manager_context *context, uint64_t deadline_ms)
@@ -319,13 +366,7 @@ int manager_run(struct manager *manager, struct error *err)
 	int status = prepare(manager, err);
 
 	if (status == 0)
-		status = become_leader(manager, err);
-	if (status == 0)
-		status = start_controllers(&manager->context, err);
-	if (status == 0 && manager->extension.lead)
-		manager->extension.lead(manager->extension.argument);
-	if (status == 0)
-		status = wait_until_stopped(manager, err);
+		status = lead(manager, err);
 	shut_down(manager, status == 0 || cancel_is_triggered(manager->running));
 	if (cancel_is_triggered(manager->running)) {
 		error_clear(err);

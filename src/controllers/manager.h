@@ -22,7 +22,7 @@ struct manager_context;
  */
 struct manager_extension {
 	int (*start)(struct manager_context *context, void *argument, struct error *err); /* the caches are filled; -1 ends the manager */
-	void (*lead)(void *argument);    /* the Lease is held and the controllers run */
+	void (*lead)(void *argument);    /* the Lease is held and the controllers run; once, in the first term */
 	void (*stop)(void *argument);    /* the controllers have ended; also after a failed start */
 	void (*release)(void *argument); /* the caches are gone */
 	void *argument;
@@ -32,7 +32,8 @@ struct manager *manager_new(const struct manager_options *options, struct error 
 void manager_set_extension(struct manager *manager, const struct manager_extension *extension); /* before manager_run(); copied */
 /*
  * Runs until manager_stop(). 0 after a graceful stop (readiness false, nothing new begun, work under way finished or given up at
- * stop_grace_ms, Lease released). -1 when it cannot go on: the Lease was lost, the admin API server refuses us, a required API is not served.
+ * stop_grace_ms, Lease released). A Lease that is lost ends the work under way, not the process: it stands for election again, its caches
+ * filled. -1 when it cannot go on.
  */
 int manager_run(struct manager *manager, struct error *err);
 void manager_stop(struct manager *manager); /* any thread; returns at once */

@@ -182,3 +182,13 @@ void tenant_controller_update_metrics(struct tenant_controller *controller)
 {
 	worker_group_update_metrics(controller->group);
 }
+
+bool tenant_controller_pause(struct tenant_controller *controller, uint64_t deadline_ms)
+{
+	return worker_group_pause(controller->group, deadline_ms);
+}
+
+void tenant_controller_resume(struct tenant_controller *controller)
+{
+	worker_group_resume(controller->group);
+}

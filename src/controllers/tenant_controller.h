@@ -26,3 +26,6 @@ void tenant_controller_enqueue(struct tenant_controller *controller, const char 
 /* Every tenant whose spec or status names this DataStore. Any thread. */
 void tenant_controller_enqueue_data_store(struct tenant_controller *controller, const char *data_store);
 void tenant_controller_update_metrics(struct tenant_controller *controller); /* before /metrics is written */
+/* Between two terms of leading: see worker_group_pause(). */
+bool tenant_controller_pause(struct tenant_controller *controller, uint64_t deadline_ms);
+void tenant_controller_resume(struct tenant_controller *controller);

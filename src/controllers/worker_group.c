@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controllers/worker_group.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -35,6 +36,11 @@ struct worker_group {
 	struct work_queue *queue;
 	pthread_t threads[WORKERS_MAXIMUM];
 	unsigned started;
+	pthread_mutex_t mutex; /* guards what follows */
+	pthread_cond_t changed;
+	struct cancel *epoch;  /* parent of every reconcile's token; a child of options.stop, new after each pause */
+	bool paused, ended;
+	unsigned active;
 };
 
 struct worker_group *worker_group_new(const struct worker_group_options *options)
@@ -48,6 +54,9 @@ struct worker_group *worker_group_new(const struct worker_group_options *options
 		group->options.workers = 1;
 	if (group->options.workers > WORKERS_MAXIMUM)
 		group->options.workers = WORKERS_MAXIMUM;
+	(void)pthread_mutex_init(&group->mutex, NULL);
+	thread_condition_init(&group->changed);
+	group->epoch = cancel_new(options->stop, UINT64_MAX);
 	group->queue = work_queue_new(&(struct work_queue_options){
 		.name = options->name, .base_delay_ms = WORKER_BASE_DELAY_MS, .maximum_delay_ms = WORKER_MAXIMUM_DELAY_MS });
 	metric_register(&results);
@@ -114,10 +123,29 @@ static void log_result(const struct worker_group *group, const char *key, const 
 		                  LOG_STRING("key", key));
 }
 
-static void work_on(struct worker_group *group, const char *key)
+/* Waits while the group is paused, then counts this worker as active. NULL when the end has come: keys not begun yet are left. */
+static struct cancel *begin_work(struct worker_group *group)
+{
+	THREAD_LOCKED(&group->mutex);
+	while (group->paused && !group->ended)
+		(void)thread_condition_wait(&group->changed, &group->mutex, UINT64_MAX);
+	if (group->ended)
+		return NULL;
+	group->active++;
+	return cancel_new(group->epoch, clock_monotonic_ms() + group->options.timeout_ms);
+}
+
+static void end_work(struct worker_group *group, struct cancel *cancel)
+{
+	THREAD_LOCKED(&group->mutex);
+	cancel_free(cancel); /* before its parent may be replaced */
+	group->active--;
+	(void)pthread_cond_broadcast(&group->changed);
+}
+
+static void work_on(struct worker_group *group, const char *key, struct cancel *cancel)
 {
 	uint64_t begin = clock_monotonic_ns();
-	CANCEL_CLEANUP struct cancel *cancel = cancel_new(group->options.stop, clock_monotonic_ms() + group->options.timeout_ms);
 	struct error err = { 0 };
 
 	if (group->options.reconcile(key, cancel, group->options.argument, &err) == 0)
@@ -141,7 +169,12 @@ static void *worker(void *argument)
 
 		if (!key)
 			return NULL;
-		work_on(group, key);
+		struct cancel *cancel = begin_work(group);
+
+		if (cancel) {
+			work_on(group, key, cancel);
+			end_work(group, cancel);
+		}
 		work_queue_done(group->queue, key);
 	}
 }
@@ -156,17 +189,49 @@ int worker_group_start(struct worker_group *group, struct error *err)
 	return 0;
 }
 
+bool worker_group_pause(struct worker_group *group, uint64_t deadline_ms)
+{
+	THREAD_LOCKED(&group->mutex);
+	group->paused = true;
+	cancel_trigger(group->epoch);
+	while (group->active > 0) {
+		if (thread_condition_wait(&group->changed, &group->mutex, deadline_ms) != 0)
+			return group->active == 0;
+	}
+	return true;
+}
+
+void worker_group_resume(struct worker_group *group)
+{
+	THREAD_LOCKED(&group->mutex);
+	/* Nobody is active, so no child of the old one is left. */
+	cancel_free(group->epoch);
+	group->epoch = cancel_new(group->options.stop, UINT64_MAX);
+	group->paused = false;
+	(void)pthread_cond_broadcast(&group->changed);
+}
+
+/* The process ends: what is under way goes on, nothing new begins. */
+static void begin_end(struct worker_group *group)
+{
+	THREAD_LOCKED(&group->mutex);
+	group->ended = true;
+	(void)pthread_cond_broadcast(&group->changed);
+}
+
 bool worker_group_stop(struct worker_group *group, uint64_t deadline_ms)
 {
 	CANCEL_CLEANUP struct cancel *limit = cancel_new(NULL, deadline_ms);
 	struct error err = { 0 };
 
+	begin_end(group);
 	work_queue_shutdown(group->queue);
 	return group->started == 0 || work_queue_drain(group->queue, limit, &err) == 0;
 }
 
 void worker_group_join(struct worker_group *group)
 {
+	begin_end(group);
 	work_queue_shutdown(group->queue);
 	for (unsigned i = 0; i < group->started; i++)
 		(void)pthread_join(group->threads[i], NULL);
@@ -179,6 +244,9 @@ void worker_group_free(struct worker_group *group)
 		return;
 	worker_group_join(group);
 	work_queue_free(group->queue);
+	cancel_free(group->epoch);
+	(void)pthread_cond_destroy(&group->changed);
+	(void)pthread_mutex_destroy(&group->mutex);
 	free(group);
 }
 

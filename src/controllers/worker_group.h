@@ -42,6 +42,12 @@ struct worker_group *worker_group_new(const struct worker_group_options *options
 int worker_group_start(struct worker_group *group, struct error *err);
 /* Takes no more keys and waits for reconciles under way until the deadline (clock_monotonic_ms()); false when some are still running. */
 bool worker_group_stop(struct worker_group *group, uint64_t deadline_ms);
+/*
+ * For the time without the Lease: cancels reconciles under way and waits until none is left (false: not by the deadline). Keys keep
+ * collecting. resume goes on with them.
+ */
+bool worker_group_pause(struct worker_group *group, uint64_t deadline_ms);
+void worker_group_resume(struct worker_group *group);
 /* Waits for the workers' end; keys may still be added, nobody takes them. */
 void worker_group_join(struct worker_group *group);
 void worker_group_free(struct worker_group *group); /* joins; nobody may add any more */
