@@ -34,7 +34,7 @@ struct corpus {
 
 static struct corpus corpus;
 static uint64_t random_state;
-static const char *last_mutation_path; /* where the input being run is kept, so that a crash leaves it behind */
+static const char *current_input_path; /* where the input being run is kept, so that a crash leaves it behind */
 
 static uint64_t random_next(void)
 {
@@ -150,7 +150,7 @@ static size_t change_once(uint8_t *data, size_t size)
 
 static void keep_input(const uint8_t *data, size_t size)
 {
-	FILE *file = fopen(last_mutation_path, "wb");
+	FILE *file = fopen(current_input_path, "wb");
 	if (file == NULL)
 		return;
 	(void)fwrite(data, 1, size, file);
@@ -198,12 +198,15 @@ int main(int argc, char **argv)
 	}
 	for (int i = first; i < argc; i++)
 		load(argv[i]);
-	for (size_t i = 0; i < corpus.count; i++)
+	current_input_path = getenv("KAMAJI_FUZZ_CRASH");
+	for (size_t i = 0; i < corpus.count; i++) {
+		if (current_input_path != NULL)
+			keep_input(corpus.items[i].data, corpus.items[i].size);
 		run_one(corpus.items[i].data, corpus.items[i].size);
+	}
 
 	if (corpus.count == 0)
 		corpus.items[corpus.count++] = (struct input){ .data = malloc(1), .size = 0 };
-	last_mutation_path = getenv("KAMAJI_FUZZ_CRASH");
 	random_state = seed * 2654435761u + 1;
 	uint8_t *data = malloc(2 * (size_t)INPUT_MAX);
 	if (data == NULL)
@@ -212,7 +215,7 @@ int main(int argc, char **argv)
 	time_t end = time(NULL) + (time_t)seconds;
 	while (done < mutations || (seconds > 0 && time(NULL) < end)) {
 		size_t size = mutate(data);
-		if (last_mutation_path != NULL)
+		if (current_input_path != NULL)
 			keep_input(data, size);
 		run_one(data, size);
 		done++;
