@@ -48,7 +48,7 @@ struct manager_context {
 	struct cancel *stop;           /* triggered when reconciles under way must end */
 	struct kube_cache *tenants, *data_stores, *secrets, *references, *config_maps, *deployments, *services, *ingresses;
 	struct kube_cache *routes;          /* NULL when the Gateway API is not served */
-	bool started;                     /* the controllers' workers run (manager.c only) */
+	bool started;                       /* the controllers' workers run (manager.c only) */
 	atomic_bool conditions_unsupported; /* the CRD installed prunes status.conditions of tenants */
 	struct tenant_controller *tenant_controller;
 	struct data_store_controller *data_store_controller;

@@ -38,7 +38,7 @@ struct worker_group {
 	unsigned started;
 	pthread_mutex_t mutex; /* guards what follows */
 	pthread_cond_t changed;
-	struct cancel *epoch;  /* parent of every reconcile's token; a child of options.stop, new after each pause */
+	struct cancel *epoch; /* parent of every reconcile's token; a child of options.stop, new after each pause */
 	bool paused, ended;
 	unsigned active;
 };
