@@ -182,44 +182,66 @@ static bool is_grpc(const char *content_type)
 	return content_type[length] == '\0' || content_type[length] == '+' || content_type[length] == ';';
 }
 
-/* The deadline and what forbids the call; false: answered. */
-static bool read_headers(struct grpc_call *call, const struct http_headers *headers)
+/* What the protocol itself needs of a header block; NULL when absent. */
+struct call_headers {
+	const char *method, *path, *timeout, *encoding;
+};
+
+static struct call_headers find_headers(const struct http_headers *headers)
 {
-	const char *method = http_headers_get(headers, ":method"), *timeout = http_headers_get(headers, "grpc-timeout");
-	const char *encoding = http_headers_get(headers, "grpc-encoding");
+	struct call_headers found = { 0 };
+	const char *name, *value;
+	size_t at = 0;
+
+	while (http_headers_next(headers, &at, &name, &value)) {
+		if (strcmp(name, ":method") == 0)
+			found.method = value;
+		else if (strcmp(name, ":path") == 0)
+			found.path = value;
+		else if (strcmp(name, "grpc-timeout") == 0)
+			found.timeout = value;
+		else if (strcmp(name, "grpc-encoding") == 0)
+			found.encoding = value;
+	}
+	return found;
+}
+
+/* The deadline and what forbids the call; false: answered. */
+static bool read_headers(struct grpc_call *call, const struct call_headers *headers)
+{
 	char text[160];
 	uint64_t milliseconds;
 
-	if (!string_equal(method, "POST")) {
+	if (!string_equal(headers->method, "POST")) {
 		(void)snprintf(text, sizeof(text), "Received a HEADERS frame with :method \"%.20s\" which should be POST",
-		               method ? method : "");
+		               headers->method ? headers->method : "");
 		finish(call, "405", GRPC_INTERNAL, text);
 		return false;
 	}
-	if (timeout != NULL && !grpc_timeout_parse(timeout, &milliseconds)) {
-		(void)snprintf(text, sizeof(text), "malformed grpc-timeout: \"%.20s\"", timeout);
+	if (headers->timeout != NULL && !grpc_timeout_parse(headers->timeout, &milliseconds)) {
+		(void)snprintf(text, sizeof(text), "malformed grpc-timeout: \"%.20s\"", headers->timeout);
 		finish(call, "400", GRPC_INTERNAL, text);
 		return false;
 	}
-	if (timeout != NULL)
+	if (headers->timeout != NULL)
 		call->deadline.at_ms = clock_monotonic_ms() + milliseconds;
-	if (encoding != NULL && strcmp(encoding, "identity") != 0) {
-		(void)snprintf(text, sizeof(text), "grpc: Decompressor is not installed for grpc-encoding \"%.60s\"", encoding);
+	if (headers->encoding != NULL && strcmp(headers->encoding, "identity") != 0) {
+		(void)snprintf(text, sizeof(text), "grpc: Decompressor is not installed for grpc-encoding \"%.60s\"", headers->encoding);
 		grpc_call_abort(call, GRPC_UNIMPLEMENTED, text);
 		return false;
 	}
 	return true;
 }
 
-static void on_headers(struct http2_stream *stream, const struct http_headers *headers, void *argument)
+static void on_headers(struct http2_stream *stream, const struct http_headers *block, void *argument)
 {
 	struct grpc_call *call = argument;
 	struct grpc_server *server = call->connection->server;
-	const char *path = http_headers_get(headers, ":path");
+	struct call_headers headers = find_headers(block);
+	const char *path = headers.path != NULL ? headers.path : "";
 
-	if (!read_headers(call, headers))
+	if (!read_headers(call, &headers))
 		return;
-	path = path != NULL ? path : "";
 	call->method = bsearch(path, server->methods, server->options.method_count, sizeof(*server->methods), by_path);
 	if (call->method == NULL) {
 		answer_unknown(call, path);

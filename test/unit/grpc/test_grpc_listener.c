@@ -68,10 +68,11 @@ static int plain(const char *path, const char *query, struct buffer *body, const
 static struct tls_identity *server_identity(const struct fixture *fixture, const struct test_leaf *leaf, bool require)
 {
 	struct error err;
-	struct tls_identity *identity = tls_server_identity_new(
-		&(struct tls_server_options){ .certificate_pem = leaf->certificate_pem, .key_pem = leaf->key_pem,
-	                                      .client_ca_pem = fixture->authority.pem, .require_client_certificate = require },
-		&err);
+	struct tls_identity *identity = tls_server_identity_new(&(struct tls_server_options){ .certificate_pem = leaf->certificate_pem,
+	                                                                                      .key_pem = leaf->key_pem,
+	                                                                                      .client_ca_pem = fixture->authority.pem,
+	                                                                                      .require_client_certificate = require },
+	                                                        &err);
 
 	assert_non_null(identity);
 	return identity;
@@ -84,8 +85,12 @@ static struct grpc_server *server_new(struct fixture *fixture, unsigned maximum_
 		{ .path = "/test.Unary/Echo", .message = echo },
 	};
 
-	return grpc_server_new(&(struct grpc_server_options){ .loop = fixture->loop, .methods = methods, .method_count = 2, .http = plain,
-	                                                      .handshake_ms = 400, .maximum_connections = maximum_connections });
+	return grpc_server_new(&(struct grpc_server_options){ .loop = fixture->loop,
+	                                                      .methods = methods,
+	                                                      .method_count = 2,
+	                                                      .http = plain,
+	                                                      .handshake_ms = 400,
+	                                                      .maximum_connections = maximum_connections });
 }
 
 static int setup(void **state)
@@ -135,8 +140,12 @@ static struct http_client *client_new(const struct fixture *fixture, const struc
 	}
 	identity = tls_client_identity_new(&tls, &err);
 	assert_non_null(identity);
-	client = http_client_new(&(struct http_client_options){ .loop = fixture->loop, .host = "localhost", .connect_address = "127.0.0.1",
-	                                                        .port = fixture->port, .identity = identity }, &err);
+	client = http_client_new(&(struct http_client_options){ .loop = fixture->loop,
+	                                                        .host = "localhost",
+	                                                        .connect_address = "127.0.0.1",
+	                                                        .port = fixture->port,
+	                                                        .identity = identity },
+	                         &err);
 	assert_non_null(client);
 	tls_identity_unref(identity);
 	return client;
@@ -270,7 +279,11 @@ static void get(SSL *ssl, const char *path, size_t wanted, size_t step)
 		start += in_body ? 0 : 4;
 		in_body = true;
 		for (const char *at = start; wanted == BIG && at < piece + got; at++, body++)
-			assert_int_equal(*at, body % 10 == 9 ? '\n' : '0' + (int)(body / 10 / (size_t[]){ 100000000, 10000000, 1000000, 100000, 10000, 1000, 100, 10, 1 }[body % 10] % 10));
+			assert_int_equal(*at, body % 10 == 9 ? '\n'
+			                                     : '0' + (int)(body / 10 /
+			                                                   (size_t[]){ 100000000, 10000000, 1000000, 100000, 10000, 1000,
+			                                                               100, 10, 1 }[body % 10] %
+			                                                   10));
 		body += wanted == BIG ? 0 : (size_t)(piece + got - start);
 	}
 	assert_int_equal(body, wanted);
@@ -336,10 +349,8 @@ static void false_records_end_the_connection(void **state)
 		size_t length;
 		const char *alert;
 	} rows[] = {
-		{ { 23, 3, 3, 0, 30 }, 35, "bad record mac" },
-		{ { 23, 3, 3, 0, 16 }, 21, "unexpected message" },
-		{ { 23, 3, 3, 0xff, 0xff }, 40, "record overflow" },
-		{ { 22, 3, 3, 0, 30 }, 35, "unexpected message" },
+		{ { 23, 3, 3, 0, 30 }, 35, "bad record mac" },       { { 23, 3, 3, 0, 16 }, 21, "unexpected message" },
+		{ { 23, 3, 3, 0xff, 0xff }, 40, "record overflow" }, { { 22, 3, 3, 0, 30 }, 35, "unexpected message" },
 		{ "GET / HTTP/1.1\r\n", 16, "unexpected message" },
 	};
 	struct fixture *fixture = *state;
@@ -376,7 +387,8 @@ static bool closed_within(int descriptor, int milliseconds)
 static void slow_and_false_starts_are_closed(void **state)
 {
 	static const char *const starts[] = { "", "\x16\x03\x01", "GET / HTTP/1.1\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" };
-	static const char *const plain_starts[] = { "", "P", "PRI * HTTP", "\x16\x03\x01\x02\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nXX\r\n\r\nabcdefghijk" };
+	static const char *const plain_starts[] = { "", "P", "PRI * HTTP", "\x16\x03\x01\x02\r\n\r\n",
+		                                    "PRI * HTTP/2.0\r\n\r\nXX\r\n\r\nabcdefghijk" };
 	struct fixture *fixture = *state;
 	struct grpc_server *other = server_new(fixture, 0);
 	struct error err;
