@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "cmd/local.h"
 #include "io/file.h"
 #include "io/signals.h"
@@ -95,13 +94,13 @@ static void print_log_hint(const struct up_options *options)
 	fprintf(stderr, "  'kamaji local doctor' checks the machine.\n");
 }
 
-static int run_up(struct up_options *options, uint64_t timeout_ms, bool quiet)
+static int run_up(struct up_options *options, bool quiet)
 {
 	struct error err;
 	struct progress progress;
 	struct up_result result = { 0 };
 	pthread_t thread;
-	CANCEL_CLEANUP struct cancel *cancel = cancel_new(NULL, clock_monotonic_ms() + timeout_ms);
+	CANCEL_CLEANUP struct cancel *cancel = cancel_new(NULL, UINT64_MAX);
 	struct watcher watcher = { .cancel = cancel };
 	progress_init(&progress, stderr, quiet);
 	options->cancel = cancel;
@@ -131,8 +130,9 @@ static int run_up(struct up_options *options, uint64_t timeout_ms, bool quiet)
 
 int cmd_local_up(int argc, char **argv)
 {
-	struct up_options options = { .name = LOCAL_DEFAULT_NAME, .state_root = LOCAL_STATE_ROOT, .datastore = "etcd" };
-	uint64_t timeout_ms = 600000;
+	struct up_options options = {
+		.name = LOCAL_DEFAULT_NAME, .state_root = LOCAL_STATE_ROOT, .datastore = "etcd", .wait_timeout_ms = 600000
+	};
 	bool quiet = false;
 	const struct option_definition definitions[] = {
 		{ .name = "name", .type = OPTION_STRING, .target = &options.name, .help = "name of the environment" },
@@ -147,10 +147,10 @@ int cmd_local_up(int argc, char **argv)
 		  .help = "make one tenant cluster and wait for it" },
 		{ .name = "wait-timeout",
 		  .type = OPTION_DURATION,
-		  .target = &timeout_ms,
+		  .target = &options.wait_timeout_ms,
 		  .minimum = 1000,
 		  .maximum = 86400000,
-		  .help = "give up after this time" },
+		  .help = "give up after this time; fetching or building components is not counted" },
 		{ .name = "components-from",
 		  .type = OPTION_STRING,
 		  .target = &options.components_from,
@@ -184,5 +184,5 @@ int cmd_local_up(int argc, char **argv)
 	if (!program)
 		return local_fail("up", &err);
 	options.program = program;
-	return run_up(&options, timeout_ms, quiet);
+	return run_up(&options, quiet);
 }

@@ -24,9 +24,7 @@ static int bring_up(struct up *up, struct error *err)
 	up->environment.state.audit |= up->options->audit;
 	if (up_prepare(up, err) < 0 || publish_kubeconfig(up, err) < 0 || up_start_node(up, err) < 0)
 		return -1;
-	up->tool = (struct cluster_tool){ .kubectl = up->programs.kubectl,
-		                          .kubeconfig = up->result->kubeconfig,
-		                          .cancel = up->options->cancel };
+	up->tool = (struct cluster_tool){ .kubectl = up->programs.kubectl, .kubeconfig = up->result->kubeconfig, .cancel = up->cancel };
 	up->result->kubectl = string_dup(up->programs.kubectl);
 	if (up_images_start(up, err) < 0 || up_install(up, err) < 0)
 		return -1;
@@ -69,13 +67,14 @@ int environment_up(const struct up_options *options, struct up_result *ret_resul
 	int result = bring_up(&up, err);
 	/* A child that was stopped at the deadline says "cancelled"; it was nobody's wish. */
 	struct error stopped;
-	if (result < 0 && err->class == ERROR_CANCELLED && cancel_check(options->cancel, &stopped) < 0)
+	if (result < 0 && err->class == ERROR_CANCELLED && cancel_check(up.cancel, &stopped) < 0)
 		err->class = stopped.class;
 	if (result < 0 && err->class != ERROR_CANCELLED)
 		explain_failure(&up);
 	if (result < 0)
 		cancel_trigger(options->cancel); /* the image thread need not go on */
 	up_images_join(&up);
+	cancel_free(up.cancel);
 	progress_abandon(options->progress, result < 0 && err->class == ERROR_CANCELLED);
 	progress_finish(options->progress);
 	struct error save_err;

@@ -28,7 +28,8 @@ struct up_options {
 	bool audit;
 	bool without_operator; /* the admin cluster alone */
 	bool sample_tenant;
-	struct cancel *cancel; /* deadline and interruption */
+	struct cancel *cancel;    /* interruption */
+	uint64_t wait_timeout_ms; /* from when the components are there */
 	struct progress *progress;
 };
 

@@ -29,7 +29,7 @@ static int bring_images(struct up *up, struct error *err)
 		.ctr = up->ctr,
 		.socket = socket,
 		.set = set,
-		.cancel = up->options->cancel,
+		.cancel = up->cancel,
 		.progress = show_image,
 		.base_ready = note_base_ready,
 		.context = up,

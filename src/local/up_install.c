@@ -67,7 +67,7 @@ static int apply_admitted(struct up *up, const char *documents, struct error *er
 		struct error stopped;
 		if (!strstr(err->message, "failed calling webhook"))
 			return -1;
-		if (cancel_sleep(up->options->cancel, CLUSTER_PODS_POLL_MS, &stopped) < 0)
+		if (cancel_sleep(up->cancel, CLUSTER_PODS_POLL_MS, &stopped) < 0)
 			return -1;
 	}
 	return 0;
@@ -104,7 +104,7 @@ static int enable_store_users(struct up *up, struct error *err)
 	local_address_format(up->environment.plan.admin_node, node);
 	FREE_CLEANUP char *endpoint = string_printf("https://%s:%d", node, LOCAL_DATASTORE_PORT);
 	const struct datastore_auth_options options = {
-		.etcdctl = up->etcdctl, .endpoint = endpoint, .pki = up->pki, .cancel = up->options->cancel
+		.etcdctl = up->etcdctl, .endpoint = endpoint, .pki = up->pki, .cancel = up->cancel
 	};
 	if (up_wait_process(up, "datastore", err) < 0)
 		return -1;
@@ -124,7 +124,7 @@ static int read_operator_image(struct up *up, char digest[static IMAGE_DIGEST_SI
 {
 	NODE_IMAGE_LIST_CLEANUP struct node_image_list list = { 0 };
 	FREE_CLEANUP char *socket = node_admin_containerd_socket(up->node_directory);
-	if (node_image_list_read(up->ctr, socket, up->options->cancel, &list, err) < 0)
+	if (node_image_list_read(up->ctr, socket, up->cancel, &list, err) < 0)
 		return -1;
 	const struct node_image *image = node_image_list_find(&list, IMAGE_KAMAJI);
 	snprintf(digest, IMAGE_DIGEST_SIZE, "%s", image ? image->digest : "");
@@ -242,11 +242,9 @@ int up_install(struct up *up, struct error *err)
 /* The answer of the tenant's own API server, by the way that people will use. */
 static int wait_tenant_answer(struct up *up, struct error *err)
 {
-	const struct cluster_tool tool = { .kubectl = up->tool.kubectl,
-		                           .kubeconfig = up->result->sample_kubeconfig,
-		                           .cancel = up->options->cancel };
+	const struct cluster_tool tool = { .kubectl = up->tool.kubectl, .kubeconfig = up->result->sample_kubeconfig, .cancel = up->cancel };
 	while (cluster_run(&tool, NULL, err, "get", "--raw=/readyz", "--request-timeout=3s", NULL) < 0)
-		if (cancel_sleep(up->options->cancel, CLUSTER_PODS_POLL_MS, err) < 0)
+		if (cancel_sleep(up->cancel, CLUSTER_PODS_POLL_MS, err) < 0)
 			return error_wrap(err, "wait for the tenant's API server to answer");
 	return 0;
 }

@@ -27,6 +27,8 @@ struct up {
 	const struct up_options *options;
 	struct up_result *result;
 	struct local_environment environment;
+	struct cancel *cancel; /* the caller's, with the deadline once the components are there; NULL before */
+	unsigned components_phase;
 	struct component_lock *lock;
 	struct component_fetch *fetch;
 	struct node_programs programs;

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "io/file.h"
 #include "local/component_place.h"
 #include "local/host_cgroup.h"
@@ -45,26 +46,26 @@ static void show_component(void *context, const struct component_progress *event
 	struct up *up = context;
 	const char *name = event->component ? event->component->name : "components";
 	const char *file = event->file ? event->file : "";
-	/* The components phase is the second of every run. */
+	unsigned phase = up->components_phase;
 	switch (event->activity) {
 	case COMPONENT_ACTIVITY_DOWNLOADING:
-		progress_note(up->options->progress, 1, "%s %s: %llu of %llu MiB", name, file, (unsigned long long)(event->done >> 20),
+		progress_note(up->options->progress, phase, "%s %s: %llu of %llu MiB", name, file, (unsigned long long)(event->done >> 20),
 		              (unsigned long long)(event->total >> 20));
 		break;
 	case COMPONENT_ACTIVITY_BUILDING:
-		progress_note(up->options->progress, 1, "building %s %s, %llu s", name, file,
+		progress_note(up->options->progress, phase, "building %s %s, %llu s", name, file,
 		              (unsigned long long)(event->elapsed_ms / 1000));
 		break;
 	case COMPONENT_ACTIVITY_NOTICE:
 		progress_print(up->options->progress, "     %s", event->text ? event->text : "");
 		break;
 	case COMPONENT_ACTIVITY_WAITING:
-		progress_note(up->options->progress, 1, "another command is filling the cache");
+		progress_note(up->options->progress, phase, "another command is filling the cache");
 		break;
 	case COMPONENT_ACTIVITY_COPYING:
 	case COMPONENT_ACTIVITY_UNPACKING:
 	case COMPONENT_ACTIVITY_DONE:
-		progress_note(up->options->progress, 1, "%s %s", name, file);
+		progress_note(up->options->progress, phase, "%s %s", name, file);
 		break;
 	}
 }
@@ -213,9 +214,11 @@ int up_prepare(struct up *up, struct error *err)
 	if (check_machine(up, err) < 0)
 		return -1;
 	progress_end(progress, phase, up->environment.facts.cgroup.version == 1 ? "cgroup v1" : "cgroup v2");
-	phase = progress_begin(progress, "components");
+	phase = up->components_phase = progress_begin(progress, "components");
 	if (get_components(up, err) < 0)
 		return error_wrap(err, "components");
+	/* Building the components may take longer than starting them ever should: the time begins here. */
+	up->cancel = cancel_new(up->options->cancel, clock_monotonic_ms() + up->options->wait_timeout_ms);
 	progress_end(progress, phase, component_cache_root(component_fetch_cache(up->fetch)));
 	phase = progress_begin(progress, "certificates");
 	if (get_addresses(up, err) < 0 || local_node_names_make(up->environment.names.name, "admin", &node, err) < 0)
@@ -335,7 +338,7 @@ int up_wait_process(struct up *up, const char *process, struct error *err)
 			FREE_CLEANUP char *path = string_printf("%s/log/init.log", up->node_directory);
 			return error_set(err, ERROR_SYSTEM, "the node ended while starting; see %s", path);
 		}
-		if (cancel_sleep(up->options->cancel, POLL_MS, err) < 0)
+		if (cancel_sleep(up->cancel, POLL_MS, err) < 0)
 			return error_wrap(err, "wait for %s", process);
 	}
 }
