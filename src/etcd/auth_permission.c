@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a user may touch: the union of the permissions of all its roles. A request is allowed when one connected piece of that union holds
- * all of it; permissions that touch each other connect.
+ * all of it; permissions that touch each other connect. A range that ends before it begins holds nothing: its start decides.
  */
 #include <stdlib.h>
 
