@@ -246,7 +246,8 @@ static bool is_store(const struct supervisor *supervisor, pid_t pid)
 /* Everything of this PID namespace but the stores: pods outlive kubelet and containerd, and their clients would hold the stores up. */
 static void end_others(const struct supervisor *supervisor)
 {
-	DIR *proc = opendir("/proc");
+	/* Only ever as the first process of a namespace of our own. */
+	DIR *proc = getpid() == 1 ? opendir("/proc") : NULL;
 	for (struct dirent *entry; proc && (entry = readdir(proc));) {
 		struct error err;
 		int64_t pid;
