@@ -5,4 +5,6 @@
 int cmd_datastore(int argc, char **argv);
 int cmd_manager(int argc, char **argv);
 int cmd_local(int argc, char **argv);
+int cmd_tenant(int argc, char **argv);
 int cmd_version(int argc, char **argv);
+int cmd_why(int argc, char **argv);

@@ -102,7 +102,7 @@ static int parse(struct command_line *line, int argc, char **argv, bool *help, b
 		     "https://HOST:PORT at which API servers reach the webhooks, in place of the Service"),
 		TEXT("webhook-cert-dir", manager->webhook_certificates,
 		     "tls.crt and tls.key there are served in place of our own certificate"),
-		DURATION("webhook-certificate-lifetime", manager->webhook_lifetime_ms, 15 * 1000,
+		DURATION("webhook-certificate-lifetime", manager->webhook_lifetime_ms, 60 * 1000,
 		         "of our own serving certificates; renewed when a third is left"),
 		DURATION("lease-duration", manager->lease_duration_ms, 3000, "a Lease that was not renewed for this long may be taken"),
 		DURATION("lease-renew-deadline", manager->lease_renew_ms, 2000, "a leader that cannot renew for this long gives up"),

@@ -76,6 +76,9 @@ static void tell_phase(struct tenant_controller *controller, struct tenant_snaps
 	if (string_equal(phase, PHASE_READY))
 		event_recorder_record(controller->context->events, &about, EVENT_NORMAL, "Ready",
 		                      "control plane is ready at %s, version %s", snapshot->tenant.endpoint, snapshot->tenant.version);
+	else if (!string_empty(phase))
+		event_recorder_record(controller->context->events, &about, EVENT_NORMAL, phase, "phase is %s%s%s", phase,
+		                      string_empty(snapshot->tenant.phase) ? "" : ", it was ", snapshot->tenant.phase);
 }
 
 int tenant_write_status(struct tenant_controller *controller, struct tenant_snapshot *snapshot, json_t *status, bool *wrote,

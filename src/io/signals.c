@@ -26,6 +26,14 @@ void signals_block(void)
 	(void)signal(SIGPIPE, SIG_IGN);
 }
 
+void signals_unblock(void)
+{
+	sigset_t set;
+
+	waited_set(&set);
+	(void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
 int signals_wait(uint64_t timeout_ms)
 {
 	uint64_t end = timeout_ms == UINT64_MAX ? UINT64_MAX : clock_monotonic_ms() + timeout_ms;
