@@ -28,5 +28,13 @@ int cluster_build_bootstrap_rbac(const struct cluster_inputs *inputs, json_t *ob
 int cluster_build_core_dns(const struct cluster_inputs *inputs, const char *owner_uid, json_t *objects, struct error *err);
 int cluster_build_kube_proxy(const struct cluster_inputs *inputs, const char *owner_uid, json_t *objects, struct error *err);
 
+/*
+ * Deletes an add-on whose member left the spec, in upstream's order, but nothing that lacks our project label. *removed is counted up.
+ */
+struct kube_client;
+struct cancel;
+int cluster_remove_core_dns(struct kube_client *client, unsigned *removed, struct cancel *cancel, struct error *err);
+int cluster_remove_kube_proxy(struct kube_client *client, unsigned *removed, struct cancel *cancel, struct error *err);
+
 /* kubelet-config, or kubelet-config-<major>.<minor> below 1.24 (256 bytes are enough). */
 int cluster_kubelet_config_name(const char *version, char *name, size_t size, struct error *err);

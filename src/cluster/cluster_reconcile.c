@@ -178,6 +178,38 @@ static int apply_add_on(const struct cluster_target *target, const struct cluste
 	return apply_all(target, objects, result, cancel, err);
 }
 
+static bool is_enabled(const struct cluster_inputs *inputs, const char *path)
+{
+	return json_boolean_or(inputs->tenant->status, path, false);
+}
+
+/* One that is wanted is applied; one that the status still calls enabled is taken away, and what was applied of it forgotten. */
+static int apply_add_ons(const struct cluster_target *target, const struct cluster_inputs *inputs, struct cluster_result *result,
+                         struct cancel *cancel, struct error *err)
+{
+	struct cluster_applied *applied = target->applied;
+	unsigned removed = 0;
+
+	result->core_dns_enabled = inputs->tenant->core_dns != NULL;
+	result->kube_proxy_enabled = inputs->tenant->kube_proxy != NULL;
+	if (result->core_dns_enabled) {
+		if (apply_add_on(target, inputs, cluster_build_core_dns, applied->core_dns_uid, result, cancel, err) < 0)
+			return error_wrap(err, "CoreDNS");
+	} else if (is_enabled(inputs, "addons.coreDNS.enabled") && cluster_remove_core_dns(target->client, &removed, cancel, err) < 0) {
+		return error_wrap(err, "CoreDNS");
+	}
+	if (result->kube_proxy_enabled) {
+		if (apply_add_on(target, inputs, cluster_build_kube_proxy, applied->kube_proxy_uid, result, cancel, err) < 0)
+			return error_wrap(err, "kube-proxy");
+	} else if (is_enabled(inputs, "addons.kubeProxy.enabled") && cluster_remove_kube_proxy(target->client, &removed, cancel, err) < 0) {
+		return error_wrap(err, "kube-proxy");
+	}
+	if (removed > 0)
+		cluster_applied_free(applied);
+	result->writes += removed;
+	return 0;
+}
+
 int cluster_reconcile_access(const struct cluster_target *target, const struct cluster_inputs *inputs, struct cluster_result *result,
                              struct cancel *cancel, struct error *err)
 {
@@ -198,15 +230,5 @@ int cluster_reconcile(const struct cluster_target *target, const struct cluster_
 		return -1;
 	if (apply_all(target, objects, result, cancel, err) < 0)
 		return -1;
-	if (inputs->tenant->core_dns) {
-		if (apply_add_on(target, inputs, cluster_build_core_dns, target->applied->core_dns_uid, result, cancel, err) < 0)
-			return error_wrap(err, "CoreDNS");
-		result->core_dns_enabled = true;
-	}
-	if (inputs->tenant->kube_proxy) {
-		if (apply_add_on(target, inputs, cluster_build_kube_proxy, target->applied->kube_proxy_uid, result, cancel, err) < 0)
-			return error_wrap(err, "kube-proxy");
-		result->kube_proxy_enabled = true;
-	}
-	return 0;
+	return apply_add_ons(target, inputs, result, cancel, err);
 }
