@@ -131,7 +131,7 @@ static int run_up(struct up_options *options, bool quiet)
 int cmd_local_up(int argc, char **argv)
 {
 	struct up_options options = {
-		.name = LOCAL_DEFAULT_NAME, .state_root = LOCAL_STATE_ROOT, .datastore = "etcd", .wait_timeout_ms = 600000
+		.name = LOCAL_DEFAULT_NAME, .state_root = LOCAL_STATE_ROOT, .datastore = "", .wait_timeout_ms = 600000
 	};
 	bool quiet = false;
 	const struct option_definition definitions[] = {
@@ -163,8 +163,8 @@ int cmd_local_up(int argc, char **argv)
 		{ .name = "datastore",
 		  .type = OPTION_CHOICE,
 		  .target = &options.datastore,
-		  .choices = "etcd",
-		  .help = "store of the tenants" },
+		  .choices = "etcd|kamaji",
+		  .help = "etcd, or our own store, for the admin cluster and the tenants; default etcd, or what the environment has" },
 		{ .name = "audit",
 		  .type = OPTION_BOOLEAN,
 		  .target = &options.audit,

@@ -21,10 +21,16 @@ const char *local_phase_name(enum local_phase phase)
 	return phase_names[phase];
 }
 
+const char *local_store_name(bool own_store)
+{
+	return own_store ? "kamaji" : "etcd";
+}
+
 char *local_state_write(const struct local_state *state)
 {
-	JSON_CLEANUP json_t *root = json_build("{s:i, s:s, s:b, s:{}}", "version", LOCAL_STATE_VERSION, "phase", phase_names[state->phase],
-	                                       "audit", state->audit, "nodes");
+	JSON_CLEANUP json_t *root =
+		json_build("{s:i, s:s, s:b, s:s, s:{}}", "version", LOCAL_STATE_VERSION, "phase", phase_names[state->phase], "audit",
+	                   state->audit, "datastore", local_store_name(state->own_store), "nodes");
 	if (state->admin.pid > 0)
 		json_put(root, "nodes.admin", node_identity_to_json(&state->admin));
 	if (state->has_block) {
@@ -51,7 +57,11 @@ int local_state_parse(const char *text, size_t length, struct local_state *ret_s
 	for (size_t i = 0; i < ARRAY_LENGTH(phase_names); i++) {
 		if (!string_equal(phase, phase_names[i]))
 			continue;
-		*ret_state = (struct local_state){ .phase = (enum local_phase)i, .audit = json_boolean_or(root, "audit", false) };
+		*ret_state = (struct local_state){
+			.phase = (enum local_phase)i,
+			.audit = json_boolean_or(root, "audit", false),
+			.own_store = string_equal(json_string_or(root, "datastore", "etcd"), "kamaji"),
+		};
 		node_identity_from_json(json_at(root, "nodes.admin"), &ret_state->admin);
 		ret_state->has_block = block != NULL;
 		ret_state->block = parsed_block;

@@ -36,7 +36,8 @@ struct local_state {
 	bool has_block;
 	struct local_cidr block; /* given at the first `up`, kept until the folder is removed */
 	bool audit;
-	json_t *times; /* of the last `up`, progress_times(); NULL when none */
+	bool own_store; /* stores are `kamaji datastore`, not etcd; chosen at the first `up` */
+	json_t *times;  /* of the last `up`, progress_times(); NULL when none */
 };
 
 struct local_environment {
@@ -53,6 +54,7 @@ char *local_state_write(const struct local_state *state);
 int local_state_parse(const char *text, size_t length, struct local_state *ret_state, struct error *err);
 void local_state_free(struct local_state *state);
 const char *local_phase_name(enum local_phase phase);
+const char *local_store_name(bool own_store); /* "kamaji" or "etcd" */
 
 /*
  * change: makes the folder and takes the lock (ERROR_EXISTS when another command has it); a damaged state file is then set aside as

@@ -19,10 +19,25 @@ static int publish_kubeconfig(struct up *up, struct error *err)
 	return file_write_atomic(up->result->kubeconfig, text.data, text.length, 0600, err);
 }
 
+/* Two kinds of store do not read each other's folders, so an environment keeps what it began with. */
+static int choose_store(struct up *up, struct error *err)
+{
+	struct local_state *state = &up->environment.state;
+	const char *wanted = up->options->datastore;
+	if (string_empty(wanted) || string_equal(wanted, local_store_name(state->own_store)))
+		return 0;
+	if (state->has_block)
+		return error_set(err, ERROR_EXISTS,
+		                 "--datastore: the environment '%s' already uses %s; 'kamaji local down --purge' frees it",
+		                 up->environment.names.name, local_store_name(state->own_store));
+	state->own_store = string_equal(wanted, "kamaji");
+	return 0;
+}
+
 static int bring_up(struct up *up, struct error *err)
 {
 	up->environment.state.audit |= up->options->audit;
-	if (up_prepare(up, err) < 0 || publish_kubeconfig(up, err) < 0 || up_start_node(up, err) < 0)
+	if (choose_store(up, err) < 0 || up_prepare(up, err) < 0 || publish_kubeconfig(up, err) < 0 || up_start_node(up, err) < 0)
 		return -1;
 	up->tool = (struct cluster_tool){ .kubectl = up->programs.kubectl, .kubeconfig = up->result->kubeconfig, .cancel = up->cancel };
 	up->result->kubectl = string_dup(up->programs.kubectl);
@@ -57,8 +72,6 @@ int environment_up(const struct up_options *options, struct up_result *ret_resul
 	*ret_result = (struct up_result){ 0 };
 	if (geteuid() != 0)
 		return error_set(err, ERROR_FORBIDDEN, "it makes namespaces and interfaces and needs root: run it with sudo");
-	if (!string_equal(options->datastore, "etcd"))
-		return error_set(err, ERROR_INVALID, "--datastore must be etcd, not '%s'", options->datastore);
 	if (environment_open(options->state_root, options->name, true, &up.environment, err) < 0)
 		return -1;
 	up.pki = environment_path(&up.environment, "pki");

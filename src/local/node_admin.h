@@ -37,6 +37,7 @@ struct node_admin_options {
 	bool bridge_netfilter; /* the kernel can filter bridged packets; else pods get point-to-point links */
 	bool nftables;         /* kube-proxy in nftables mode; else iptables */
 	bool audit;            /* the API server keeps an audit log (metadata of every request) in the node's log folder */
+	bool own_store;        /* both stores are `kamaji datastore` instead of etcd */
 	const struct string_list *proxy_environment; /* "HTTPS_PROXY=..." for image pulls */
 };
 

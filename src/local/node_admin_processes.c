@@ -52,12 +52,22 @@ static void ready_at(json_t *process, const char *kind, json_t *target)
 	json_object_set_new(process, "ready", json_build("{s:s, s:o}", "kind", kind, "target", target));
 }
 
+/* An etcd server: etcd itself, or ours, which takes the same flags. Each has a folder of its own below /var/lib. */
+static json_t *add_store(struct builder *builder, const char *name, const char *folder)
+{
+	const struct node_admin_options *options = builder->options;
+	json_t *store = add(builder, name, options->own_store ? options->programs.kamaji : options->programs.etcd);
+	if (options->own_store)
+		arg(store, "datastore");
+	arg(store, "--data-dir=/var/lib/%s%s", folder, options->own_store ? ".kamaji" : "");
+	return store;
+}
+
 static void add_etcd(struct builder *builder)
 {
-	json_t *etcd = add(builder, "etcd", builder->options->programs.etcd);
+	json_t *etcd = add_store(builder, "etcd", "etcd");
 	/* Sockets of the file system: nothing of this store can be reached over the network. */
 	arg(etcd, "--name=admin");
-	arg(etcd, "--data-dir=/var/lib/etcd");
 	arg(etcd, "--listen-client-urls=unix:///run/kamaji/etcd.sock");
 	arg(etcd, "--advertise-client-urls=unix:///run/kamaji/etcd.sock");
 	arg(etcd, "--listen-peer-urls=unix:///run/kamaji/etcd-peer.sock");
@@ -71,9 +81,8 @@ static void add_etcd(struct builder *builder)
 static void add_datastore(struct builder *builder)
 {
 	const char *pki = builder->options->pki;
-	json_t *etcd = add(builder, "datastore", builder->options->programs.etcd);
+	json_t *etcd = add_store(builder, "datastore", "datastore");
 	arg(etcd, "--name=datastore");
-	arg(etcd, "--data-dir=/var/lib/datastore");
 	arg(etcd, "--listen-client-urls=https://%s:%d", builder->node, LOCAL_DATASTORE_PORT);
 	arg(etcd, "--advertise-client-urls=https://%s:%d", builder->node, LOCAL_DATASTORE_PORT);
 	arg(etcd, "--listen-peer-urls=unix:///run/kamaji/datastore-peer.sock");

@@ -201,6 +201,7 @@ static int describe_node(struct up *up, struct node_admin_options *options, char
 		.bridge_netfilter = file_exists("/proc/sys/net/bridge/bridge-nf-call-iptables"),
 		.nftables = true,
 		.audit = up->environment.state.audit,
+		.own_store = up->environment.state.own_store,
 		.proxy_environment = &up->proxy_environment,
 	};
 	return local_node_names_make(up->environment.names.name, "admin", &options->node, err);

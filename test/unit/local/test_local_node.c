@@ -232,6 +232,7 @@ static void test_backoff(void **state)
 static void test_state_round_trip(void **state)
 {
 	struct local_state written = { .phase = LOCAL_UP,
+		                       .own_store = true,
 		                       .audit = true,
 		                       .admin = { .pid = 4711, .start_ticks = 123456789, .pid_namespace = 4026532412 } };
 	struct local_state read;
@@ -242,7 +243,7 @@ static void test_state_round_trip(void **state)
 	FREE_CLEANUP char *text = local_state_write(&written);
 	assert_int_equal(local_state_parse(text, strlen(text), &read, &err), 0);
 	assert_int_equal(read.phase, LOCAL_UP);
-	assert_true(read.audit && read.has_block);
+	assert_true(read.audit && read.has_block && read.own_store);
 	assert_int_equal(read.block.address, local_slot_block(7).address);
 	assert_int_equal(read.admin.pid, 4711);
 	assert_int_equal(read.admin.start_ticks, 123456789);
