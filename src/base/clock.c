@@ -23,6 +23,14 @@ uint64_t clock_monotonic_ms(void)
 	return clock_monotonic_ns() / 1000000u;
 }
 
+uint64_t clock_thread_cpu_ns(void)
+{
+	struct timespec used;
+
+	(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+	return (uint64_t)used.tv_sec * 1000000000u + (uint64_t)used.tv_nsec;
+}
+
 int64_t clock_wall_micros(void)
 {
 	struct timespec now;

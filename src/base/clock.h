@@ -11,7 +11,8 @@
 
 uint64_t clock_monotonic_ms(void);
 uint64_t clock_monotonic_ns(void);
-int64_t clock_wall_seconds(void); /* since the epoch */
+uint64_t clock_thread_cpu_ns(void); /* CPU time that the calling thread has used */
+int64_t clock_wall_seconds(void);   /* since the epoch */
 int64_t clock_wall_micros(void);
 
 /* Milliseconds from now until a monotonic deadline; 0 when it has passed; UINT64_MAX deadline means never. */

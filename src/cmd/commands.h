@@ -3,8 +3,10 @@
 #pragma once
 
 int cmd_datastore(int argc, char **argv);
+int cmd_handback(int argc, char **argv);
 int cmd_manager(int argc, char **argv);
 int cmd_local(int argc, char **argv);
+int cmd_takeover(int argc, char **argv);
 int cmd_tenant(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 int cmd_why(int argc, char **argv);

@@ -327,6 +327,8 @@ static void shut_down(struct manager *manager, bool graceful)
 	}
 	if (manager->extension.stop)
 		manager->extension.stop(manager->extension.argument);
+	if (graceful && context->started)
+		tenant_controller_remember(context->tenant_controller);
 	if (manager->election)
 		lease_election_stop(manager->election, graceful);
 	manager->election = NULL;

@@ -127,6 +127,7 @@ static int apply_object(struct write *write)
 		.resource = resource_of(write->desired->kind),
 		.desired = write->desired->object,
 		.cache = cache_of(context, write->desired->kind),
+		.adopt_label = LABEL_COMPONENT,
 	};
 	struct kube_apply_result result = { 0 };
 

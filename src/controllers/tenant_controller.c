@@ -5,12 +5,16 @@
 #include <string.h>
 
 #include "api/names.h"
+#include "base/clock.h"
 #include "base/strings.h"
 #include "controllers/tenant_internal.h"
+#include "controllers/tenant_memory.h"
 #include "io/thread.h"
 #include "kube/apply.h"
 #include "kube/cache.h"
 #include "pki/issuer.h"
+
+enum { REMEMBER_LIMIT_MS = 5000 };
 
 struct tenant_record *tenant_record_of(struct tenant_controller *controller, const char *key)
 {
@@ -146,6 +150,7 @@ struct tenant_controller *tenant_controller_new(struct manager_context *context,
 
 int tenant_controller_start(struct tenant_controller *controller, struct error *err)
 {
+	tenant_memory_load(controller, controller->context->stop);
 	return worker_group_start(controller->group, err);
 }
 
@@ -154,12 +159,20 @@ bool tenant_controller_stop(struct tenant_controller *controller, uint64_t deadl
 	return worker_group_stop(controller->group, deadline_ms);
 }
 
+void tenant_controller_remember(struct tenant_controller *controller)
+{
+	CANCEL_CLEANUP struct cancel *limit = cancel_new(controller->context->stop, clock_monotonic_ms() + REMEMBER_LIMIT_MS);
+
+	tenant_memory_save(controller, limit);
+}
+
 void tenant_controller_free(struct tenant_controller *controller)
 {
 	if (!controller)
 		return;
 	worker_group_free(controller->group);
 	map_free(&controller->records, free);
+	free(controller->remembered);
 	(void)pthread_mutex_destroy(&controller->mutex);
 	free(controller);
 }

@@ -20,6 +20,8 @@ struct tenant_controller *tenant_controller_new(struct manager_context *context,
 int tenant_controller_start(struct tenant_controller *controller, struct error *err); /* workers begin */
 /* No new work; waits for work under way until the deadline (clock_monotonic_ms()), then returns false. */
 bool tenant_controller_stop(struct tenant_controller *controller, uint64_t deadline_ms);
+/* After a stop that ended all work, before the Lease goes: the next start finds what was settled (tenant_memory.h). */
+void tenant_controller_remember(struct tenant_controller *controller);
 void tenant_controller_free(struct tenant_controller *controller);
 
 void tenant_controller_enqueue(struct tenant_controller *controller, const char *key); /* any thread */

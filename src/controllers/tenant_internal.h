@@ -27,6 +27,7 @@ struct tenant_controller {
 	struct step_options step_options;
 	pthread_mutex_t mutex; /* guards records, not what they point to */
 	struct map records;    /* key -> struct tenant_record */
+	char *remembered;      /* tenant_memory.h: what was loaded, NULL when nothing was */
 };
 
 struct tenant_record *tenant_record_of(struct tenant_controller *controller, const char *key);

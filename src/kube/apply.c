@@ -157,6 +157,7 @@ int kube_apply_if_different(struct kube_applier *applier, const struct kube_appl
 	const char *name = json_string_or(request->desired, "metadata.name", "");
 	JSON_CLEANUP json_t *desired = comparable(request->resource, request->desired);
 	KUBE_ENTRY_CLEANUP struct kube_entry *entry = kube_entry_ref(request->entry);
+	const struct kube_adoption adoption = { request->adopt_from, request->adopt_label };
 	bool adopted = false;
 
 	*result = (struct kube_apply_result){ 0 };
@@ -167,9 +168,9 @@ int kube_apply_if_different(struct kube_applier *applier, const struct kube_appl
 	if (entry == NULL && request->update_only)
 		return error_set(err, ERROR_NOT_FOUND, "apply %s %s: it does not exist and must not be made again",
 		                 request->resource->plural, name);
-	if (entry != NULL && entry->owned[0] == '\0' && request->adopt_from != NULL &&
-	    kube_apply_adopt(request->client, request->resource, namespace, name, applier->field_manager, request->adopt_from, &adopted,
-	                     cancel, err) != 0 &&
+	if (entry != NULL && entry->owned[0] == '\0' && (adoption.from != NULL || adoption.label != NULL) &&
+	    kube_apply_adopt(request->client, request->resource, namespace, name, applier->field_manager, &adoption, &adopted, cancel,
+	                     err) != 0 &&
 	    err->class != ERROR_NOT_FOUND)
 		return -1;
 	result->object = send_apply(applier, request, entry, cancel, err);

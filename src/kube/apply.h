@@ -54,6 +54,9 @@ struct kube_apply_request {
 	/* Managers whose Update-owned members become ours before the first apply, so that members which they set and we do not want
 	 * disappear (kube_apply_adopt()). NULL-terminated, or NULL. Used when we own nothing of the live object yet. */
 	const char *const *adopt_from;
+	/* The same for managers known by what they wrote instead of by name: those that by Update set this label and an owner reference. Only
+	 * the program that made the object does both; people and tools that touched it later keep what is theirs. NULL: none. */
+	const char *adopt_label;
 };
 
 struct kube_apply_result {
@@ -79,12 +82,41 @@ int kube_apply_if_different(struct kube_applier *applier, const struct kube_appl
 size_t kube_apply_compare(const json_t *desired, const json_t *live, const char *owned, const char *const *ignore,
                           struct buffer *differences);
 
+enum kube_difference_kind {
+	KUBE_VALUE_DIFFERS, /* owned, desired, and live has another value or none */
+	KUBE_NOT_OWNED,     /* desired, not ours yet; the values may be equal */
+	KUBE_NOT_DESIRED,   /* owned, no longer desired: applying gives it up */
+};
+struct kube_difference {
+	enum kube_difference_kind kind;
+	const char *path;        /* "spec.ports", without indexes; members of keyed lists as their fieldsV1 row ("k:{...}") */
+	const json_t *desired;   /* NULL for KUBE_NOT_DESIRED */
+	const json_t *live;      /* NULL when absent */
+	const json_t *live_list; /* KUBE_NOT_OWNED item of a list: `desired` is the item, this the whole live list (live is NULL) */
+};
+typedef void (*kube_difference_visit)(const struct kube_difference *difference, void *argument);
+/* The comparison with the values at hand, borrowed for the call. owned must not be empty. */
+size_t kube_apply_visit_differences(const json_t *desired, const json_t *live, const char *owned, kube_difference_visit visit,
+                                    void *argument);
+
+/* Whose ownership moves: both as in struct kube_apply_request, either may be NULL. */
+struct kube_adoption {
+	const char *const *from;
+	const char *label;
+};
 /*
- * Moves what the named managers own by Update to our manager's Apply record, guarded by resourceVersion (CONFLICT: somebody wrote, look
+ * Moves what those managers own by Update to our manager's Apply record, guarded by resourceVersion (CONFLICT: somebody wrote, look
  * again). Reads the object once. *changed is false when there was nothing to move.
  */
 int kube_apply_adopt(struct kube_client *client, const struct kube_resource *resource, const char *namespace, const char *name,
-                     const char *field_manager, const char *const *from, bool *changed, struct cancel *cancel, struct error *err);
+                     const char *field_manager, const struct kube_adoption *adoption, bool *changed, struct cancel *cancel,
+                     struct error *err);
+/*
+ * The same on an object at hand (pure): the managedFields it would have, new reference, or NULL when nothing moves. api_version is that of
+ * the records that count.
+ */
+json_t *kube_apply_adopted_records(const json_t *object, const char *api_version, const char *field_manager,
+                                   const struct kube_adoption *adoption);
 
 /* True when both are quantities (resource.Quantity syntax) of the same value. */
 bool kube_quantity_equal(const char *a, const char *b);

@@ -26,7 +26,7 @@ static void merge_fields(json_t *into, const json_t *from)
 
 static bool is_one_of(const char *name, const char *const *names)
 {
-	for (; *names != NULL; names++)
+	for (; names != NULL && *names != NULL; names++)
 		if (string_equal(name, *names))
 			return true;
 	return false;
@@ -38,19 +38,32 @@ static bool is_record(const json_t *record, const char *operation)
 	       json_is_object(json_object_get(record, "fieldsV1"));
 }
 
-/* New managedFields, or NULL when nothing moves. Records of another apiVersion stay: their fields cannot be compared with ours. */
-static json_t *moved_records(const json_t *records, const char *api_version, const char *manager, const char *const *from)
+/* Did it set that label and an owner reference? */
+static bool made_the_object(const json_t *record, const char *label)
 {
+	const json_t *metadata = json_object_get(json_object_get(record, "fieldsV1"), "f:metadata");
+	FREE_CLEANUP char *field = string_printf("f:%s", label != NULL ? label : "");
+
+	return label != NULL && json_object_get(json_object_get(metadata, "f:labels"), field) != NULL &&
+	       json_object_get(metadata, "f:ownerReferences") != NULL;
+}
+
+/* Records of another apiVersion stay: their fields cannot be compared with ours. */
+json_t *kube_apply_adopted_records(const json_t *object, const char *api_version, const char *field_manager,
+                                   const struct kube_adoption *adoption)
+{
+	const char *manager = field_manager != NULL ? field_manager : "kamaji";
 	json_t *result = json_array(), *fields = json_object(), *record;
 	bool moved = false;
 	char now[32];
 	size_t index;
 
-	json_array_foreach((json_t *)(uintptr_t)records, index, record) {
+	json_array_foreach(json_at(object, "metadata.managedFields"), index, record) {
 		const char *who = json_string_or(record, "manager", "");
 		bool same_version = string_equal(json_string_at(record, "apiVersion"), api_version);
 
-		if (same_version && is_record(record, "Update") && is_one_of(who, from)) {
+		if (same_version && is_record(record, "Update") &&
+		    (is_one_of(who, adoption->from) || made_the_object(record, adoption->label))) {
 			merge_fields(fields, json_object_get(record, "fieldsV1"));
 			moved = true;
 		} else if (same_version && is_record(record, "Apply") && string_equal(who, manager))
@@ -70,7 +83,8 @@ static json_t *moved_records(const json_t *records, const char *api_version, con
 }
 
 int kube_apply_adopt(struct kube_client *client, const struct kube_resource *resource, const char *namespace, const char *name,
-                     const char *field_manager, const char *const *from, bool *changed, struct cancel *cancel, struct error *err)
+                     const char *field_manager, const struct kube_adoption *adoption, bool *changed, struct cancel *cancel,
+                     struct error *err)
 {
 	JSON_SCRUB_CLEANUP json_t *live = kube_client_get(client, resource, namespace, name, cancel, err);
 	const char *manager = field_manager != NULL ? field_manager : "kamaji";
@@ -83,7 +97,7 @@ int kube_apply_adopt(struct kube_client *client, const struct kube_resource *res
 	if (live == NULL)
 		return -1;
 	(void)kube_resource_api_version(resource, api_version, sizeof(api_version));
-	records = moved_records(json_at(live, "metadata.managedFields"), api_version, manager, from);
+	records = kube_apply_adopted_records(live, api_version, manager, adoption);
 	if (records == NULL)
 		return 0;
 	patch = json_build("[{s:s, s:s, s:o}, {s:s, s:s, s:s}]", "op", "replace", "path", "/metadata/managedFields", "value", records, "op",

@@ -14,7 +14,9 @@ enum { MAXIMUM_SHOWN = 80, MAXIMUM_WALK_DEPTH = 200 };
 
 struct walk {
 	const char *const *ignore;
-	struct buffer *differences;
+	struct buffer *differences; /* or */
+	kube_difference_visit visit;
+	void *visit_argument;
 	struct buffer path; /* member names with dots, no indexes: what `ignore` names */
 	size_t count;
 	unsigned depth;
@@ -51,9 +53,8 @@ static void append_shown(struct buffer *out, const json_t *value)
 		buffer_printf(out, "...(%016" PRIx64 ")", hash_text(text));
 }
 
-static void report(struct walk *walk, const char *problem, const json_t *desired, const json_t *live)
+static void report_text(struct walk *walk, const char *problem, const json_t *desired, const json_t *live)
 {
-	walk->count++;
 	buffer_printf(walk->differences, "%s: %s", walk->path.length > 0 ? walk->path.data : "object", problem);
 	if (desired != NULL) {
 		buffer_append_string(walk->differences, " wanted ");
@@ -62,6 +63,28 @@ static void report(struct walk *walk, const char *problem, const json_t *desired
 		append_shown(walk->differences, live);
 	}
 	buffer_append_char(walk->differences, '\n');
+}
+
+static void report_in(struct walk *walk, const char *problem, struct kube_difference difference)
+{
+	walk->count++;
+	difference.path = walk->path.length > 0 ? walk->path.data : "";
+	if (walk->visit != NULL)
+		walk->visit(&difference, walk->visit_argument);
+	else
+		report_text(walk, problem, difference.desired, difference.live);
+}
+
+static void report(struct walk *walk, const char *problem, const json_t *desired, const json_t *live)
+{
+	report_in(walk, problem, (struct kube_difference){ .kind = KUBE_VALUE_DIFFERS, .desired = desired, .live = live });
+}
+
+static void report_not_desired(struct walk *walk, const json_t *live)
+{
+	if (walk->visit == NULL)
+		live = NULL;
+	report_in(walk, "owned but no longer wanted", (struct kube_difference){ .kind = KUBE_NOT_DESIRED, .live = live });
 }
 
 static bool is_ignored(const struct walk *walk)
@@ -220,6 +243,21 @@ static bool walk_owned_row(struct walk *walk, const char *row, const json_t *own
 	return true;
 }
 
+/* The element that a row of fieldsV1 names. */
+static const json_t *live_row(const json_t *live, const char *row)
+{
+	struct error ignored = { 0 };
+	JSON_CLEANUP json_t *name = json_parse(row + 2, strlen(row + 2), &ignored);
+	ssize_t at;
+
+	if (name == NULL)
+		return NULL;
+	if (row[0] == 'k')
+		return find_live_by_keys(live, name);
+	at = find_scalar(live, name);
+	return at < 0 ? NULL : json_array_get(live, (size_t)at);
+}
+
 static void walk_associative(struct walk *walk, const json_t *desired, const json_t *owned, const json_t *live)
 {
 	size_t count = json_array_size(desired), at;
@@ -244,13 +282,15 @@ static void walk_associative(struct walk *walk, const json_t *desired, const jso
 		if (!paired[at++] && (string_has_prefix(row, "k:") || string_has_prefix(row, "v:"))) {
 			size_t length = enter(walk, row);
 
-			report(walk, "owned but no longer wanted", NULL, NULL);
+			report_not_desired(walk, live_row(live, row));
 			leave(walk, length);
 		}
 	}
 	for (size_t i = 0; i < count; i++)
 		if (!used[i])
-			report(walk, "not owned yet:", json_array_get(desired, i), NULL);
+			report_in(walk, "not owned yet:",
+			          (struct kube_difference){
+					  .kind = KUBE_NOT_OWNED, .desired = json_array_get(desired, i), .live_list = live });
 }
 
 static void walk_array(struct walk *walk, const json_t *desired, const json_t *owned, const json_t *live)
@@ -303,7 +343,8 @@ static void walk_member(struct walk *walk, const char *name, const json_t *desir
 
 		if (child == NULL && !is_empty(desired))
 			/* metadata itself is no field: its members are. */
-			report(walk, "not owned yet:", desired, live);
+			report_in(walk,
+			          "not owned yet:", (struct kube_difference){ .kind = KUBE_NOT_OWNED, .desired = desired, .live = live });
 		else if (child != NULL)
 			walk_value(walk, desired, json_object_size(child) == 0 ? owned_whole() : child, live);
 	} else
@@ -331,7 +372,7 @@ static void walk_object(struct walk *walk, const json_t *desired, const json_t *
 		if (wanted == NULL || json_is_null(wanted)) {
 			size_t length = enter(walk, name + 2);
 
-			report(walk, "owned but no longer wanted", NULL, NULL);
+			report_not_desired(walk, json_object_get(live, name + 2));
 			leave(walk, length);
 		}
 	}
@@ -353,26 +394,46 @@ static void walk_value(struct walk *walk, const json_t *desired, const json_t *o
 	walk->depth--;
 }
 
+static void walk_root(struct walk *walk, const json_t *desired, const json_t *live, const json_t *fields)
+{
+	JSON_CLEANUP json_t *nothing = json_object();
+	const json_t *owned_metadata = json_object_get(fields, "f:metadata");
+
+	walk_object(walk, desired, fields, live);
+	/* metadata has no record of its own when we own nothing in it. */
+	buffer_append_string(&walk->path, "metadata");
+	walk_object(walk, json_object_get(desired, "metadata"), owned_metadata != NULL ? owned_metadata : nothing,
+	            json_object_get(live, "metadata"));
+	buffer_free(&walk->path);
+}
+
+static json_t *parse_fields(const char *owned)
+{
+	struct error ignored = { 0 };
+
+	return string_empty(owned) ? NULL : kube_json_parse(owned, strlen(owned), true, &ignored);
+}
+
 size_t kube_apply_compare(const json_t *desired, const json_t *live, const char *owned, const char *const *ignore,
                           struct buffer *differences)
 {
 	struct walk walk = { .ignore = ignore, .differences = differences };
-	struct error ignored = { 0 };
-	JSON_CLEANUP json_t *fields = string_empty(owned) ? NULL : kube_json_parse(owned, strlen(owned), true, &ignored);
-	JSON_CLEANUP json_t *nothing = json_object();
-	const json_t *owned_metadata;
+	JSON_CLEANUP json_t *fields = parse_fields(owned);
 
-	if (fields == NULL) {
+	if (fields == NULL)
 		report(&walk, "never applied by us", NULL, NULL);
-		buffer_free(&walk.path);
-		return walk.count;
-	}
-	walk_object(&walk, desired, fields, live);
-	/* metadata has no record of its own when we own nothing in it. */
-	owned_metadata = json_object_get(fields, "f:metadata");
-	buffer_append_string(&walk.path, "metadata");
-	walk_object(&walk, json_object_get(desired, "metadata"), owned_metadata != NULL ? owned_metadata : nothing,
-	            json_object_get(live, "metadata"));
-	buffer_free(&walk.path);
+	else
+		walk_root(&walk, desired, live, fields);
+	return walk.count;
+}
+
+size_t kube_apply_visit_differences(const json_t *desired, const json_t *live, const char *owned, kube_difference_visit visit,
+                                    void *argument)
+{
+	struct walk walk = { .visit = visit, .visit_argument = argument };
+	JSON_CLEANUP json_t *fields = parse_fields(owned);
+	JSON_CLEANUP json_t *nothing = json_object();
+
+	walk_root(&walk, desired, live, fields != NULL ? fields : nothing);
 	return walk.count;
 }

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+#include "base/metrics.h"
 #include "base/strings.h"
 #include "pki/openssl_int.h"
 
@@ -65,8 +67,13 @@ void key_free(struct key *key)
 	free(key);
 }
 
+static struct metric_family generation_cpu = { .name = "kamaji_key_generation_cpu_seconds_total",
+	                                       .help = "CPU time used for making private keys.",
+	                                       .type = METRIC_COUNTER };
+
 int key_generate(enum key_algorithm algorithm, struct key **key, struct error *err)
 {
+	uint64_t begin = clock_thread_cpu_ns();
 	EVP_PKEY *handle;
 
 	ERR_clear_error();
@@ -74,6 +81,7 @@ int key_generate(enum key_algorithm algorithm, struct key **key, struct error *e
 		handle = EVP_PKEY_Q_keygen(NULL, NULL, "EC", algorithms[algorithm].group);
 	else
 		handle = EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)algorithms[algorithm].bits);
+	metric_add(&generation_cpu, NULL, (double)(clock_thread_cpu_ns() - begin) / 1e9);
 	if (handle == NULL)
 		return openssl_error(err, ERROR_SYSTEM, "a key cannot be generated");
 	*key = key_wrap(handle, true);
