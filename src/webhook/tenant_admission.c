@@ -144,7 +144,12 @@ static void check_problems(struct candidate *candidate)
 	if (request->old_object)
 		before = tenant_validate(request->arena, request->old_object, request->old_object);
 	for (; problems; problems = problems->next) {
-		if (problems->hint || is_among(before, problems))
+		bool kept = is_among(before, problems);
+
+		/* What upstream checks as well was told above in its words, or is the schema's. */
+		if (kept && problems->upstream)
+			continue;
+		if (problems->hint || kept)
 			verdict_warn(candidate->verdict, request->arena, "%s: %s (%s)", problems->field, problems->message,
 			             problems->remedy);
 		else
