@@ -11,6 +11,7 @@
 #include "io/thread.h"
 #include "store/home_sql.h"
 #include "store/log_record.h"
+#include "store/store_metrics.h"
 
 enum {
 	QUEUE_BYTES_MAXIMUM = 64 * 1024 * 1024, /* then the log's thread waits, and with it every writer */
@@ -219,6 +220,8 @@ static int checkpoint_if_due(struct home *home, bool now, struct error *err)
 /* One transaction with everything that is queued. */
 static int apply_queued(struct home *home, struct log_batch *batch, struct drop *drops, size_t count, size_t *kept, struct error *err)
 {
+	uint64_t started = clock_monotonic_ns();
+
 	if (home_sql_begin(&home->sql, err) < 0)
 		return -1;
 	while (batch != NULL) {
@@ -233,6 +236,7 @@ static int apply_queued(struct home *home, struct log_batch *batch, struct drop 
 		return -1;
 	if (home_sql_commit(&home->sql, home->applied_sequence, home->applied_id, err) < 0)
 		return -1;
+	store_metrics_applied(clock_monotonic_ns() - started);
 	if (home->options.applied != NULL)
 		home->options.applied(home->options.argument, home->applied_id, home->applied_sequence);
 	return 0;

@@ -9,11 +9,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/strings.h"
 #include "io/file.h"
 #include "io/thread.h"
 #include "store/log_record.h"
 #include "store/log_segment.h"
+#include "store/store_metrics.h"
 
 struct log_file {
 	struct log_options options;
@@ -127,6 +129,7 @@ static void make_frames(struct log_file *log, const struct log_batch *batch)
 static int write_batch(struct log_file *log, const struct log_batch *batch, struct error *err)
 {
 	static const char end[LOG_FRAME_HEADER];
+	uint64_t started;
 
 	if (log->offset > SEGMENT_MAGIC_BYTES && log->offset + batch->payloads.length * 2 > log->options.segment_bytes)
 		if (begin_segment(log, batch->first_sequence, err) < 0)
@@ -138,8 +141,10 @@ static int write_batch(struct log_file *log, const struct log_batch *batch, stru
 	if (write_at(log, end, sizeof(end), err) < 0)
 		return -1;
 	log->offset -= sizeof(end);
+	started = clock_monotonic_ns();
 	if (fdatasync(log->descriptor) < 0)
 		return error_set_errno(err, errno, "sync log segment %016" PRIx64, log->segment);
+	store_metrics_synced(clock_monotonic_ns() - started);
 	return 0;
 }
 
