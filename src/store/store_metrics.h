@@ -4,5 +4,5 @@
 
 #include <stdint.h>
 
-void store_metrics_synced(uint64_t nanoseconds); /* one sync of the log */
+void store_metrics_synced(uint64_t nanoseconds);  /* one sync of the log */
 void store_metrics_applied(uint64_t nanoseconds); /* one transaction of home */
