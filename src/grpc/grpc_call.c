@@ -134,7 +134,7 @@ void grpc_call_abort(struct grpc_call *call, int status, const char *message)
 /* The client has given up as well: what is queued is of no use to it. */
 void grpc_call_expired(struct grpc_deadline *deadline, void *argument)
 {
-	struct grpc_call *call = (struct grpc_call *)((char *)deadline - offsetof(struct grpc_call, deadline));
+	struct grpc_call *call = (void *)((char *)deadline - offsetof(struct grpc_call, deadline));
 
 	if (http2_stream_queued(call->stream) == 0) {
 		grpc_call_abort(call, GRPC_DEADLINE_EXCEEDED, "context deadline exceeded");

@@ -108,13 +108,12 @@ static ssize_t on_read(nghttp2_session *session, int32_t id, uint8_t *place, siz
                        void *argument)
 {
 	struct raw_stream *stream = source->ptr;
-	size_t length = stream->sending.length < size ? stream->sending.length : size;
+	size_t left = stream->sending.length - stream->sent, length = left < size ? left : size;
 
-	if (length > 0) {
-		memcpy(place, stream->sending.data, length);
-		buffer_consume(&stream->sending, length);
-	}
-	if (stream->sending.length == 0 && stream->send_end)
+	if (length > 0)
+		memcpy(place, stream->sending.data + stream->sent, length);
+	stream->sent += length;
+	if (stream->sent == stream->sending.length && stream->send_end)
 		*flags |= NGHTTP2_DATA_FLAG_EOF;
 	else if (length == 0) {
 		stream->deferred = true;

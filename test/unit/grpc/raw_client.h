@@ -15,6 +15,7 @@ struct raw_stream {
 	struct raw_stream *next;
 	int32_t id;
 	struct buffer sending;
+	size_t sent; /* of it */
 	bool send_end, deferred;
 	/* Seen: */
 	bool headers, ended, closed;  /* ended: END_STREAM came */

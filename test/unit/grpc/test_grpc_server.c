@@ -475,6 +475,76 @@ static void a_slow_reader_is_waited_for(void **state)
 	raw_close(client);
 }
 
+static bool all_sent(const struct raw_client *client, const void *argument)
+{
+	for (const struct raw_stream *stream = client->streams; stream != NULL; stream = stream->next)
+		if (!stream->closed && stream->sent < stream->sending.length)
+			return false;
+	return true;
+}
+
+/* Each answer is as large as a message may be; together they pass what one connection may have queued. */
+static void answers_nobody_takes_hold_back_calls(void **state)
+{
+	enum { CALLS = GRPC_CONNECTION_QUEUE / MAXIMUM_MESSAGE + 3 };
+	static char bytes[MAXIMUM_MESSAGE];
+	struct raw_client *client = raw_connect(fixture_of(state)->port);
+	struct raw_stream *streams[CALLS], *last;
+
+	client->hold_windows = true;
+	for (unsigned i = 0; i < CALLS; i++) {
+		streams[i] = raw_open(client, "/test.Unary/Echo", NULL, NULL, NULL);
+		raw_send_message(streams[i], client, bytes, sizeof(bytes), true);
+		assert_true(raw_run(client, all_sent, NULL, 20000));
+	}
+	last = raw_open(client, "/test.Unary/Echo", NULL, NULL, NULL);
+	raw_send_message(last, client, "x", 1, true);
+	raw_idle(client, 300);
+	assert_false(last->headers);
+	assert_true(atomic_load(&fixture_of(state)->begun) < CALLS);
+	client->hold_windows = false;
+	for (unsigned i = 0; i < CALLS; i++)
+		raw_release(client, streams[i], streams[i]->body.length);
+	assert_true(raw_run_stream(client, last));
+	assert_answer(last, GRPC_OK, "");
+	for (unsigned i = 0; i < CALLS; i++) {
+		assert_true(raw_run_stream(client, streams[i]));
+		assert_int_equal(streams[i]->body.length, sizeof(bytes) + 5);
+	}
+	raw_close(client);
+}
+
+static void unfinished_requests_are_limited(void **state)
+{
+	enum { CALLS = GRPC_CONNECTION_INPUT / MAXIMUM_MESSAGE + 1 };
+	static char bytes[MAXIMUM_MESSAGE];
+	struct raw_client *client = raw_connect(fixture_of(state)->port);
+	struct raw_stream *streams[CALLS];
+	unsigned refused = 0;
+
+	for (unsigned i = 0; i < CALLS; i++) {
+		streams[i] = raw_open(client, "/test.Unary/Echo", NULL, NULL, NULL);
+		raw_send_message(streams[i], client, bytes, sizeof(bytes), false);
+	}
+	assert_true(raw_run(client, all_sent, NULL, 20000));
+	raw_idle(client, 300);
+	for (unsigned i = 0; i < CALLS; i++) {
+		if (!streams[i]->closed)
+			continue;
+		assert_answer(streams[i], GRPC_RESOURCE_EXHAUSTED,
+		              "grpc: more than 67108864 bytes of unfinished requests on one connection");
+		refused++;
+	}
+	assert_int_equal(refused, 2); /* each message has five bytes more than its length */
+	for (unsigned i = 0; i < CALLS; i++)
+		if (!streams[i]->closed)
+			raw_send(streams[i], client, "", 0, true);
+	for (unsigned i = 0; i < CALLS; i++)
+		assert_true(raw_run_stream(client, streams[i]));
+	assert_answer(call_unary(client, "/test.Unary/Echo", "x", 1), GRPC_OK, "");
+	raw_close(client);
+}
+
 static void deadlines_end_calls(void **state)
 {
 	struct raw_client *client = raw_connect(fixture_of(state)->port);
@@ -700,6 +770,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(streams_go_both_ways, setup, teardown),
 		cmocka_unit_test_setup_teardown(held_messages_wait, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_slow_reader_is_waited_for, setup, teardown),
+		cmocka_unit_test_setup_teardown(answers_nobody_takes_hold_back_calls, setup, teardown),
+		cmocka_unit_test_setup_teardown(unfinished_requests_are_limited, setup, teardown),
 		cmocka_unit_test_setup_teardown(deadlines_end_calls, setup, teardown),
 		cmocka_unit_test_setup_teardown(thousands_of_calls_at_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(clients_leave_at_any_time, setup, teardown),
