@@ -306,6 +306,9 @@ static void *run_home(void *argument)
 
 int home_start(struct home *home, struct error *err)
 {
+	/* What an earlier process left between log and home is settled too, even if nothing is ever written. */
+	home->bytes_since_checkpoint = 1;
+	home->checkpoint_due = clock_monotonic_ms() + CHECKPOINT_MS;
 	if (thread_start(&home->thread, "store-home", run_home, home, err) < 0)
 		return -1;
 	home->started = true;

@@ -133,6 +133,15 @@ int log_record_decode(struct bytes payload, struct arena *arena, struct commit *
 	return 0;
 }
 
+uint64_t log_record_peek(struct bytes payload)
+{
+	struct cursor cursor = { (const unsigned char *)payload.data, (const unsigned char *)payload.data + payload.length, false };
+	unsigned kind = get_byte(&cursor);
+	uint64_t sequence = get_number(&cursor);
+
+	return cursor.bad || kind < COMMIT_OPERATIONS || kind > COMMIT_JUMP ? 0 : sequence;
+}
+
 uint32_t log_checksum(uint64_t segment, struct bytes payload)
 {
 	unsigned char seed[8];

@@ -33,4 +33,6 @@ struct log_place {
 void log_record_encode(const struct commit *commit, struct log_place place, struct buffer *out);
 /* Keys and values borrow from `payload`; the operations are in the arena. ERROR_CORRUPT for anything malformed. */
 int log_record_decode(struct bytes payload, struct arena *arena, struct commit *commit, struct log_place *place, struct error *err);
+/* The sequence that the payload of a record begins with, 0 when no record begins so: cheap, before a checksum is taken. */
+uint64_t log_record_peek(struct bytes payload);
 uint32_t log_checksum(uint64_t segment, struct bytes payload);

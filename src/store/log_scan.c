@@ -60,25 +60,44 @@ static struct bytes frame_at(const struct mapped *mapped, size_t offset, uint64_
 }
 
 /*
+ * A recycled segment is full of old frames, and a checksum over what may be megabytes at every place that could be a length would take minutes:
+ * first the bytes must begin a record of this segment.
+ */
+static bool begins_record(const struct mapped *mapped, size_t offset, uint64_t segment)
+{
+	uint64_t sequence = log_record_peek((struct bytes){ mapped->bytes + offset, mapped->length - offset });
+
+	return sequence >= segment && sequence - segment < mapped->length / RECORD_MINIMUM;
+}
+
+static bool decodes(struct bytes payload, struct log_place *found)
+{
+	struct arena *arena ARENA_CLEANUP = arena_new();
+	struct commit commit;
+	struct error ignored;
+
+	return log_record_decode(payload, arena, &commit, found, &ignored) == 0;
+}
+
+/*
  * The next good frame after `offset`, 0 when there is none. Only places whose length and checksum could be right are tried.
  */
 static size_t next_good_frame(const struct mapped *mapped, size_t offset, uint64_t segment, struct log_place *found)
 {
 	for (size_t place = offset + 1; place + LOG_FRAME_HEADER < mapped->length; place++) {
-		struct arena *arena ARENA_CLEANUP = NULL;
 		struct bytes payload;
-		struct commit commit;
-		struct error ignored;
 		uint32_t head[2];
 
 		memcpy(head, mapped->bytes + place, sizeof(head));
-		if (head[0] < RECORD_MINIMUM || head[0] > RECORD_LIKELY_MAXIMUM || head[1] == 0)
+		if (head[0] == 0 && head[1] == 0) {
+			place += sizeof(head[0]); /* zeros, as a fresh segment has to its end */
+			continue;
+		}
+		if (head[0] < RECORD_MINIMUM || head[0] > RECORD_LIKELY_MAXIMUM || head[1] == 0 ||
+		    !begins_record(mapped, place + LOG_FRAME_HEADER, segment))
 			continue;
 		payload = frame_at(mapped, place, segment);
-		if (payload.length == 0)
-			continue;
-		arena = arena_new();
-		if (log_record_decode(payload, arena, &commit, found, &ignored) == 0)
+		if (payload.length != 0 && decodes(payload, found))
 			return place;
 	}
 	return 0;
@@ -97,7 +116,8 @@ static size_t resume_after(const struct mapped *mapped, size_t offset, uint64_t 
 	return place != 0 && (found.sequence <= scan->last_sequence + 1 || found.batch > scan->last_sequence + 1) ? place : 0;
 }
 
-static int scan_segment(struct log_scan *scan, const char *path, uint64_t segment, bool last, struct error *err)
+/* `next`: where the segment after this one begins, 0 for the last. */
+static int scan_segment(struct log_scan *scan, const char *path, uint64_t segment, uint64_t next, struct error *err)
 {
 	struct mapped mapped __attribute__((cleanup(mapped_cleanup))) = { 0 };
 	size_t offset = SEGMENT_MAGIC_BYTES;
@@ -105,7 +125,7 @@ static int scan_segment(struct log_scan *scan, const char *path, uint64_t segmen
 	if (map_segment(path, &mapped, err) < 0)
 		return -1;
 	if (mapped.bytes == NULL || memcmp(mapped.bytes, segment_magic, SEGMENT_MAGIC_BYTES) != 0) {
-		scan->lost = !last;
+		scan->lost = next != 0;
 		if (scan->lost)
 			(void)snprintf(scan->detail, sizeof(scan->detail), "segment %016" PRIx64 " is not readable", segment);
 		return 0;
@@ -117,6 +137,9 @@ static int scan_segment(struct log_scan *scan, const char *path, uint64_t segmen
 		struct log_place place;
 
 		if (payload.length == 0) {
+			/* When the next segment goes on where this one stops nothing can be missing. */
+			if (next != 0 && next <= scan->last_sequence + 1)
+				return 0;
 			offset = resume_after(&mapped, offset, segment, scan);
 			if (offset == 0)
 				return 0;
@@ -147,7 +170,10 @@ int log_scan(const char *directory, struct log_scan *scan, struct error *err)
 	scan->last_sequence = scan->after;
 	for (size_t i = 0; result == 0 && i < list.count; i++) {
 		char *path FREE_CLEANUP = segment_path(directory, list.first[i]);
+		uint64_t next = i + 1 < list.count ? list.first[i + 1] : 0;
 
+		if (next != 0 && next <= scan->after + 1)
+			continue; /* home has all of it */
 		/* A segment that begins beyond what was read so far: what lay between is gone. */
 		if (list.first[i] > scan->last_sequence + 1) {
 			scan->lost = true;
@@ -155,7 +181,7 @@ int log_scan(const char *directory, struct log_scan *scan, struct error *err)
 			               scan->last_sequence + 1, list.first[i] - 1);
 			scan->last_sequence = list.first[i] - 1;
 		}
-		result = scan_segment(scan, path, list.first[i], i + 1 == list.count, err);
+		result = scan_segment(scan, path, list.first[i], next, err);
 	}
 	segment_list_free(&list);
 	return result;

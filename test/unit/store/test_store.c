@@ -250,24 +250,29 @@ static void nothing_acknowledged_is_lost_by_a_kill(void **state)
 	assert_true(last > 100);
 }
 
-/* Damages a byte of the newest segment's record in the middle. */
-static void damage_log(size_t from_end)
+static char *newest_segment(void)
 {
 	char *folder FREE_CLEANUP = string_printf("%s/log", directory);
 	char newest[NAME_MAX + 1] = "";
-	char *path FREE_CLEANUP = NULL;
 	DIR *entries = opendir(folder);
 	struct dirent *entry;
-	struct buffer bytes BUFFER_CLEANUP = { 0 };
-	struct error err;
-	size_t end;
-	int descriptor;
 
 	while ((entry = readdir(entries)) != NULL)
 		if (string_has_suffix(entry->d_name, ".log") && strcmp(entry->d_name, newest) > 0)
 			(void)snprintf(newest, sizeof(newest), "%s", entry->d_name);
 	closedir(entries);
-	path = string_printf("%s/%s", folder, newest);
+	return string_printf("%s/%s", folder, newest);
+}
+
+/* Damages a byte of the newest segment's record in the middle. */
+static void damage_log(size_t from_end)
+{
+	char *path FREE_CLEANUP = newest_segment();
+	struct buffer bytes BUFFER_CLEANUP = { 0 };
+	struct error err;
+	size_t end;
+	int descriptor;
+
 	assert_int_equal(file_read(path, 1 << 24, &bytes, &err), 0);
 	for (end = bytes.length; end > 0 && bytes.data[end - 1] == 0;)
 		end--;
@@ -311,6 +316,32 @@ static void an_unfinished_end_is_no_loss(void **state)
 	open_store(&opened);
 	assert_false(opened.report.lost);
 	assert_true(get(&opened, "k0", 0).visible >= last - 1);
+	close_store(&opened);
+}
+
+/* As a recycled segment has them: places that look like a frame's length, everywhere. */
+static void old_bytes_after_the_end_cost_no_time(void **state)
+{
+	static const unsigned char length[] = { 0, 0, 0x10, 0 };
+	int64_t last = write_and_die(20);
+	char *path FREE_CLEANUP = newest_segment();
+	struct buffer bytes BUFFER_CLEANUP = { 0 };
+	struct opened opened;
+	struct error err;
+	uint64_t started;
+	size_t end;
+
+	assert_int_equal(file_read(path, 1 << 24, &bytes, &err), 0);
+	for (end = bytes.length; end > 0 && bytes.data[end - 1] == 0;)
+		end--;
+	for (size_t i = end + 16; i < bytes.length; i++)
+		bytes.data[i] = (char)length[i % sizeof(length)];
+	assert_int_equal(file_write_atomic(path, bytes.data, bytes.length, 0600, &err), 0);
+	started = clock_monotonic_ms();
+	open_store(&opened);
+	assert_true(clock_monotonic_ms() - started < 20000);
+	assert_false(opened.report.lost);
+	assert_true(get(&opened, "k0", 0).visible >= last);
 	close_store(&opened);
 }
 
@@ -448,6 +479,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(compaction_lasts_over_a_restart, make_directory, remove_directory),
 		cmocka_unit_test_setup_teardown(nothing_acknowledged_is_lost_by_a_kill, make_directory, remove_directory),
 		cmocka_unit_test_setup_teardown(an_unfinished_end_is_no_loss, make_directory, remove_directory),
+		cmocka_unit_test_setup_teardown(old_bytes_after_the_end_cost_no_time, make_directory, remove_directory),
 		cmocka_unit_test_setup_teardown(lost_changes_make_revisions_jump, make_directory, remove_directory),
 		cmocka_unit_test_setup_teardown(leases_end_by_themselves_and_last_over_a_restart, make_directory, remove_directory),
 		cmocka_unit_test_setup_teardown(records_are_kept, make_directory, remove_directory),
