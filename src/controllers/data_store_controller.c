@@ -8,7 +8,7 @@
 #include "io/thread.h"
 #include "kube/cache.h"
 
-enum { DATA_STORE_WORKERS = 2 };
+enum { DATA_STORE_WORKERS = 2, USERS_DELAY_MS = 300 };
 
 static void record_free(void *value)
 {
@@ -45,9 +45,13 @@ static void on_data_store(const struct kube_notice *notice, void *argument)
 		data_store_controller_enqueue(argument, notice->key);
 }
 
-/* The DataStore that a tenant's data is in changes rarely; every other change of a tenant says nothing here. */
+/*
+ * The DataStore that a tenant's data is in changes rarely; every other change of a tenant says nothing here. Many tenants made at once are
+ * listed together: each time the whole list is written. Deletion of a DataStore looks at the tenants themselves, not at the list.
+ */
 static void on_tenant(const struct kube_notice *notice, void *argument)
 {
+	struct data_store_controller *controller = argument;
 	JSON_CLEANUP json_t *before = notice->before ? kube_entry_parse(notice->before) : NULL;
 	JSON_CLEANUP json_t *after = notice->after ? kube_entry_parse(notice->after) : NULL;
 	const char *old = json_string_or(before, "status.storage.dataStoreName", "");
@@ -56,9 +60,9 @@ static void on_tenant(const struct kube_notice *notice, void *argument)
 	if (string_equal(old, new))
 		return;
 	if (*old)
-		data_store_controller_enqueue(argument, old);
+		worker_group_add_after(controller->group, old, USERS_DELAY_MS);
 	if (*new)
-		data_store_controller_enqueue(argument, new);
+		worker_group_add_after(controller->group, new, USERS_DELAY_MS);
 }
 
 static void on_secret(const struct kube_notice *notice, void *argument)

@@ -28,18 +28,14 @@ struct look {
 	bool asked;
 };
 
-/* Those whose data is here by status; overrides count too, so that a store in use as one is not deleted. */
+/* Those whose data is here by status. */
 static void collect_users(const struct look *look, struct string_list *users)
 {
 	KUBE_ENTRIES_CLEANUP struct kube_entries tenants = { 0 };
 
-	kube_cache_by_index(look->controller->context->tenants, INDEX_DATA_STORE, look->name, &tenants);
-	for (size_t i = 0; i < tenants.count; i++) {
-		JSON_CLEANUP json_t *tenant = kube_entry_parse(tenants.items[i]);
-
-		if (string_equal(json_string_at(tenant, "status.storage.dataStoreName"), look->name))
-			string_list_add(users, tenants.items[i]->key);
-	}
+	kube_cache_by_index(look->controller->context->tenants, INDEX_STORAGE, look->name, &tenants);
+	for (size_t i = 0; i < tenants.count; i++)
+		string_list_add(users, tenants.items[i]->key);
 	string_list_sort(users);
 }
 

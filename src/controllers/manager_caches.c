@@ -47,6 +47,11 @@ static void index_data_store(const json_t *object, struct string_list *values, v
 		add_name(values, json_string_at(override, "dataStore"));
 }
 
+static void index_storage(const json_t *object, struct string_list *values, void *argument)
+{
+	add_name(values, json_string_at(object, "status.storage.dataStoreName"));
+}
+
 static void add_reference(struct string_list *values, const json_t *reference)
 {
 	const char *name = json_string_at(reference, "secretReference.name");
@@ -114,14 +119,17 @@ static void make_secret_caches(struct manager_context *context)
 
 void manager_context_make_caches(struct manager_context *context, bool gateway)
 {
-	const struct kube_cache_index store_index = { .name = INDEX_DATA_STORE, .function = index_data_store, .argument = context };
+	const struct kube_cache_index tenant_indexes[] = {
+		{ .name = INDEX_DATA_STORE, .function = index_data_store, .argument = context },
+		{ .name = INDEX_STORAGE, .function = index_storage },
+	};
 	const struct kube_cache_index secret_index = { .name = INDEX_SECRET, .function = index_secret };
 
 	context->tenants = kube_cache_new(&(struct kube_cache_options){ .loop = context->loop,
 	                                                                .client = context->client,
 	                                                                .resource = &kube_resource_tenant_control_plane,
-	                                                                .indexes = &store_index,
-	                                                                .index_count = 1 });
+	                                                                .indexes = tenant_indexes,
+	                                                                .index_count = ARRAY_LENGTH(tenant_indexes) });
 	context->data_stores = kube_cache_new(&(struct kube_cache_options){ .loop = context->loop,
 	                                                                    .client = context->client,
 	                                                                    .resource = &kube_resource_data_store,

@@ -58,6 +58,7 @@ struct manager_context {
 /* Index names of the caches. */
 #define INDEX_TENANT "tenant"         /* "namespace/name" of the tenant an object belongs to, by its labels */
 #define INDEX_DATA_STORE "data-store" /* of tenants: DataStores that spec or status name; "" never */
+#define INDEX_STORAGE "storage"       /* of tenants: the DataStore that status says their data is in */
 #define INDEX_SECRET "secret"         /* of DataStores: "namespace/name" of the Secrets they refer to */
 
 /* Makes every cache, not started. gateway: the routes' too. Indexes need context->options. */

@@ -11,6 +11,7 @@
 #include "controllers/data_store_controller.h"
 #include "controllers/object_patch.h"
 #include "controllers/tenant_apply.h"
+#include "controllers/tenant_digest.h"
 #include "controllers/tenant_internal.h"
 #include "datastore/driver.h"
 #include "kube/cache.h"
@@ -130,6 +131,20 @@ static void plan_next_look(struct tenant_pass *work)
 	worker_group_add_after(work->controller->group, work->snapshot->key, delay);
 }
 
+/* What was just written of the tenant is nothing that a pass reads. */
+static bool inputs_stand(const struct tenant_snapshot *snapshot)
+{
+	STRING_LIST_CLEANUP struct string_list before = { 0 };
+	STRING_LIST_CLEANUP struct string_list after = { 0 };
+	char before_hex[DIGEST_HEX_SIZE], after_hex[DIGEST_HEX_SIZE];
+
+	tenant_digest_tenant(&before, snapshot->tenant.object);
+	tenant_digest_tenant(&after, snapshot->object);
+	tenant_digest_finish(&before, before_hex);
+	tenant_digest_finish(&after, after_hex);
+	return string_equal(before_hex, after_hex);
+}
+
 static int run_pass(struct tenant_pass *work, struct cancel *cancel, struct error *err)
 {
 	struct tenant_snapshot *snapshot = work->snapshot;
@@ -145,17 +160,21 @@ static int run_pass(struct tenant_pass *work, struct cancel *cancel, struct erro
 	if (run_stages(work, cancel, err) < 0)
 		return finish_failed(work, cancel, err);
 	pass_complete(work->pass);
+
+	bool wrote_objects = work->wrote;
+
 	if (tenant_write_status(work->controller, snapshot, work->pass->status, &work->wrote, cancel, err) < 0)
 		return -1;
 	work->record->problem[0] = '\0';
 	work->record->renew_at = pass_next_renewal(work->pass);
-	if (work->wrote) {
+	if (wrote_objects || (work->wrote && !inputs_stand(snapshot))) {
 		/* Another pass sees what the server made of the writes; it is the one that finds nothing to do. */
 		worker_group_add(work->controller->group, snapshot->key);
 		return 0;
 	}
 	memcpy(work->record->settled, snapshot->inputs_digest, sizeof(snapshot->inputs_digest));
-	memcpy(work->record->progressed, snapshot->progress_digest, sizeof(snapshot->progress_digest));
+	if (!work->wrote)
+		memcpy(work->record->progressed, snapshot->progress_digest, sizeof(snapshot->progress_digest));
 	plan_next_look(work);
 	return 0;
 }

@@ -168,7 +168,7 @@ int kube_apply_if_different(struct kube_applier *applier, const struct kube_appl
 	if (entry == NULL && request->update_only)
 		return error_set(err, ERROR_NOT_FOUND, "apply %s %s: it does not exist and must not be made again",
 		                 request->resource->plural, name);
-	if (entry != NULL && entry->owned[0] == '\0' && (adoption.from != NULL || adoption.label != NULL) &&
+	if (entry != NULL && !entry->applied && (adoption.from != NULL || adoption.label != NULL) &&
 	    kube_apply_adopt(request->client, request->resource, namespace, name, applier->field_manager, &adoption, &adopted, cancel,
 	                     err) != 0 &&
 	    err->class != ERROR_NOT_FOUND)

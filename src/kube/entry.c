@@ -24,8 +24,8 @@ static struct held *held_of(const struct kube_entry *entry)
 	return (struct held *)((uintptr_t)entry - offsetof(struct held, entry));
 }
 
-/* fieldsV1 of the record that `manager` made by apply to the object itself (not to a subresource); free(), NULL when there is none. */
-static char *owned_fields(const json_t *metadata, const char *manager)
+/* fieldsV1 of the record that `manager` made in that way to the object itself (not to a subresource); free(), NULL when there is none. */
+static char *owned_fields(const json_t *metadata, const char *manager, const char *operation)
 {
 	const json_t *records = json_object_get(metadata, "managedFields");
 	size_t index;
@@ -33,7 +33,7 @@ static char *owned_fields(const json_t *metadata, const char *manager)
 
 	json_array_foreach(records, index, record) {
 		if (!string_equal(json_string_at(record, "manager"), manager) ||
-		    !string_equal(json_string_at(record, "operation"), "Apply") || !string_empty(json_string_at(record, "subresource")))
+		    !string_equal(json_string_at(record, "operation"), operation) || !string_empty(json_string_at(record, "subresource")))
 			continue;
 		if (json_is_object(json_object_get(record, "fieldsV1")))
 			return json_text(json_object_get(record, "fieldsV1"));
@@ -71,13 +71,19 @@ struct kube_entry *kube_entry_new(json_t *object, const char *field_manager, str
 	FREE_CLEANUP char *owned = NULL, *key = NULL, *json = NULL;
 	size_t key_length, json_length, owned_length, size;
 	struct held *held;
+	bool applied;
 	char *at;
 
 	if (string_empty(name)) {
 		error_set(err, ERROR_CORRUPT, "object without metadata.name");
 		return NULL;
 	}
-	owned = owned_fields(metadata, field_manager != NULL ? field_manager : "kamaji");
+	if (field_manager == NULL)
+		field_manager = "kamaji";
+	owned = owned_fields(metadata, field_manager, "Apply");
+	applied = owned != NULL;
+	if (!applied)
+		owned = owned_fields(metadata, field_manager, "Update");
 	strip(metadata);
 	key = kube_key(namespace, name);
 	json = json_text(object);
@@ -100,6 +106,7 @@ struct kube_entry *kube_entry_new(json_t *object, const char *field_manager, str
 		.json = put(&at, json, json_length),
 		.json_length = json_length,
 		.owned = put(&at, owned != NULL ? owned : "", owned_length),
+		.applied = applied,
 		.generation = json_integer_or(metadata, "generation", 0),
 		.size = size,
 	};

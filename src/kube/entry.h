@@ -7,6 +7,7 @@
 #pragma once
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,7 +21,8 @@ struct kube_entry {
 	const char *resource_version; /* opaque: equality only */
 	const char *json;             /* NUL-terminated */
 	size_t json_length;
-	const char *owned;  /* fieldsV1 text of our manager's Apply entry; "" when it never applied */
+	const char *owned;  /* fieldsV1 text of our manager's Apply record, else of its Update record (what it created); "" without */
+	bool applied;       /* it is the Apply record */
 	int64_t generation; /* metadata.generation, 0 when absent */
 	size_t size;        /* memory of the entry, for accounting */
 };
