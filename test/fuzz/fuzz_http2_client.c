@@ -107,7 +107,9 @@ static void on_close(struct http2_stream *stream, const struct error *err, bool 
 		abort();
 }
 
-static const struct http2_stream_events stream_events = { on_headers, on_data, on_finish, on_close };
+static const struct http2_stream_events stream_events = {
+	.on_headers = on_headers, .on_data = on_data, .on_finish = on_finish, .on_close = on_close
+};
 
 static void on_closed(struct http2_connection *connection, const struct error *err, void *argument)
 {
