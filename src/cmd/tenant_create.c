@@ -139,7 +139,7 @@ int cmd_tenant_create(int argc, char **argv)
 	TENANT_COMMAND_CLEANUP struct tenant_command command = {
 		.name = "tenant create",
 		.usage = "Usage: kamaji tenant create [NAMESPACE/]NAME [OPTIONS]\n\nMakes a tenant. What has no option here can be set in "
-		         "the YAML that --dry-run prints.",
+			 "the YAML that --dry-run prints.",
 		.examples = "Examples:\n"
 			    "  kamaji tenant create team-a --wait\n"
 			    "  kamaji tenant create team-a --version v1.35.2 --service-type LoadBalancer --konnectivity\n"

@@ -31,7 +31,7 @@ int cmd_tenant_delete(int argc, char **argv)
 	TENANT_COMMAND_CLEANUP struct tenant_command command = {
 		.name = "tenant delete",
 		.usage = "Usage: kamaji tenant delete [NAMESPACE/]NAME [OPTIONS]\n\nRemoves a tenant with its data in the store, and waits "
-		         "until it is gone.",
+			 "until it is gone.",
 		.examples = "Examples:\n  kamaji tenant delete team-a --yes\n  kamaji tenant delete default/sample --yes --wait=false\n",
 	};
 	bool yes = false, wait = true;
