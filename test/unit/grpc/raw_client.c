@@ -142,7 +142,8 @@ struct raw_client *raw_connect_window(uint16_t port, uint32_t stream_window)
 	need(connect(client->descriptor, (struct sockaddr *)&at, sizeof(at)) == 0, "connect");
 	(void)setsockopt(client->descriptor, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	need(fcntl(client->descriptor, F_SETFL, O_NONBLOCK) == 0, "fcntl");
-	need(nghttp2_session_callbacks_new(&callbacks) == 0 && nghttp2_option_new(&option) == 0, "nghttp2");
+	need(nghttp2_session_callbacks_new(&callbacks) == 0, "nghttp2");
+	need(nghttp2_option_new(&option) == 0, "nghttp2");
 	nghttp2_option_set_no_auto_window_update(option, 1);
 	nghttp2_option_set_peer_max_concurrent_streams(option, 20000);
 	nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
