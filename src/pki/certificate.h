@@ -94,7 +94,7 @@ enum {
 int certificate_read(struct pem_text pem, struct arena *arena, struct certificate_facts *facts, struct error *err);
 /* All certificates of a bundle (PEM_MAXIMUM_CERTIFICATES at most); any malformed one fails the whole. At least one. */
 int certificate_read_bundle(struct pem_text pem, struct arena *arena, struct certificate_facts **facts, size_t *count, struct error *err);
-/* notAfter of the first certificate, for the expiry watcher. */
+/* notAfter of the first certificate, for the expiry watcher: nothing behind the validity is looked at. */
 int certificate_not_after(struct pem_text pem, int64_t *not_after, struct error *err);
 /* SHA-256 of the SubjectPublicKeyInfo of the first certificate as kubeadm join wants it: "sha256:HEX" in text[72]. */
 int certificate_public_key_pin(struct pem_text pem, char text[72], struct error *err);

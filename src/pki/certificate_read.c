@@ -299,13 +299,62 @@ int certificate_read_bundle(struct pem_text pem, struct arena *arena, struct cer
 	return 0;
 }
 
+/* Enters the SEQUENCE at *place, or with `whole` steps over any element: false when there is none inside the limit. */
+static bool der_step(const unsigned char **place, const unsigned char **end, bool whole)
+{
+	int tag, class, form;
+	long length;
+
+	if (*place >= *end)
+		return false;
+	form = ASN1_get_object(place, &length, &tag, &class, *end - *place);
+	if ((form & 0x80) != 0 || form == (V_ASN1_CONSTRUCTED | 1)) /* malformed, or of indefinite length: no DER */
+		return false;
+	if (whole) {
+		*place += length;
+		return true;
+	}
+	*end = *place + length;
+	return tag == V_ASN1_SEQUENCE && class == V_ASN1_UNIVERSAL && form == V_ASN1_CONSTRUCTED;
+}
+
+/* Decoding a certificate costs mostly its public key, which nobody asks for here. */
+static ASN1_TIME *der_not_after(const unsigned char *place, const unsigned char *end)
+{
+	enum { BEFORE_VALIDITY = 3 }; /* serial number, signature algorithm, issuer */
+
+	if (!der_step(&place, &end, false) || !der_step(&place, &end, false))
+		return NULL;
+	if (place < end && *place == (V_ASN1_CONTEXT_SPECIFIC | V_ASN1_CONSTRUCTED) && !der_step(&place, &end, true)) /* version */
+		return NULL;
+	for (int i = 0; i < BEFORE_VALIDITY; i++) {
+		if (!der_step(&place, &end, true))
+			return NULL;
+	}
+	if (!der_step(&place, &end, false) || !der_step(&place, &end, true))
+		return NULL;
+	return d2i_ASN1_TIME(NULL, &place, end - place);
+}
+
 int certificate_not_after(struct pem_text pem, int64_t *not_after, struct error *err)
 {
-	X509 *certificate X509_CLEANUP = NULL;
+	struct pem_reader reader PEM_READER_CLEANUP = { 0 };
+	struct pem_block block PEM_BLOCK_CLEANUP = { 0 };
+	int more;
 
-	if (certificate_first(pem, &certificate, err))
+	if (pem_reader_open(&reader, pem, "certificate", err))
 		return -1;
-	return certificate_time(X509_get0_notAfter(certificate), not_after, err);
+	while ((more = pem_reader_next(&reader, &block, err)) == 1) {
+		if (strcmp(block.name, "CERTIFICATE") != 0)
+			continue;
+		ERR_clear_error();
+		ASN1_TIME *time = der_not_after(block.bytes, block.bytes + block.length);
+		int result = certificate_time(time, not_after, err);
+
+		ASN1_TIME_free(time);
+		return result;
+	}
+	return more < 0 ? -1 : error_set(err, ERROR_CORRUPT, "no certificate in the PEM text");
 }
 
 int certificate_public_key_pin(struct pem_text pem, char text[72], struct error *err)

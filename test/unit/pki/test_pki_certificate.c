@@ -341,6 +341,10 @@ static void test_bundles(void **state)
 	assert_int_equal(certificate_read_bundle(pem_text(&bundle), arena, &facts, &count, &err), -1);
 	assert_int_equal(err.class, ERROR_CORRUPT);
 	assert_non_null(strstr(err.message, "certificate 3"));
+	assert_int_equal(
+		certificate_not_after(pem_text_string("-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"), &not_after, &err),
+		-1);
+	assert_int_equal(err.class, ERROR_CORRUPT);
 }
 
 static void write_file(const char *folder, const char *name, const struct buffer *bytes)
