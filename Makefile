@@ -48,7 +48,7 @@ fuzz: ## every fuzz target for TIME seconds
 components: ## fetch or build the upstream programs
 	@tools/setup run
 	@tools/build $(BUILD)
-	@tools/with-go $(KAMAJI) local components
+	@tools/components $(KAMAJI)
 
 setup: ## install what building, running and testing need (root), or say what is missing
 	@tools/setup test
