@@ -28,7 +28,7 @@ def no_plan(proxy):
 
 def test_transparent(proxy, harness):
     assert kubectl(proxy, "create", "configmap", "transparent", "--from-literal", f"a={'x' * 100000}").returncode == 0
-    through = json.loads(kubectl(proxy, "get", "configmap", "transparent", "-o", "json").stdout)
+    through = json.loads(kubectl(proxy, "get", "configmap", "transparent", "-o", "json", "--show-managed-fields").stdout)
     assert through == harness.get("configmap", "transparent", "default")
     assert len(through["data"]["a"]) == 100000
     assert any(request.method == "POST" and request.scope == "default" for request in proxy.seen())
