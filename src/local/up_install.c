@@ -156,6 +156,19 @@ static int apply_operator(struct up *up, const char *folder, struct error *err)
 	return cluster_apply(&up->tool, text, err);
 }
 
+/* Tenants can be made once the API server trusts the operator's webhooks. */
+static int wait_webhooks(struct up *up, struct error *err)
+{
+	static const char *const objects[] = {
+		"mutatingwebhookconfiguration/kamaji-mutating-webhook-configuration",
+		"validatingwebhookconfiguration/kamaji-validating-webhook-configuration",
+	};
+	for (size_t i = 0; i < ARRAY_LENGTH(objects); i++)
+		if (cluster_wait(&up->tool, NULL, objects[i], "jsonpath={.webhooks[0].clientConfig.caBundle}", err) < 0)
+			return error_wrap(err, "webhooks");
+	return 0;
+}
+
 static int install_operator(struct up *up, const char *folder, struct error *err)
 {
 	if (apply_operator(up, folder, err) < 0)
@@ -168,7 +181,7 @@ static int install_operator(struct up *up, const char *folder, struct error *err
 	if (cluster_wait(&up->tool, NULL, "crd/datastores.kamaji.clastix.io", "condition=Established", err) < 0 ||
 	    install_datastore(up, folder, err) < 0)
 		return error_wrap(err, "DataStore");
-	return 0;
+	return wait_webhooks(up, err);
 }
 
 /* What the node began to start long before; asked last, when it is up as a rule. */
@@ -218,7 +231,7 @@ int up_install(struct up *up, struct error *err)
 	phase = progress_begin(progress, "tenants' store");
 	if (enable_store_users(up, err) < 0)
 		return -1;
-	progress_end(progress, phase, "etcd");
+	progress_end(progress, phase, local_store_name(up->environment.state.own_store));
 	phase = progress_begin(progress, "cluster add-ons");
 	if (!up->options->without_operator && install_definitions(up, folder, err) < 0)
 		return error_wrap(err, "CustomResourceDefinitions");
