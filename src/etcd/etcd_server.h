@@ -36,5 +36,5 @@ struct etcd_server *etcd_server_new(const struct etcd_server_options *options, s
 int etcd_server_listen(struct etcd_server *server, const char *address, struct tls_identity *identity, struct error *err);
 void etcd_server_set_identity(struct etcd_server *server, struct tls_identity *identity); /* for connections to come */
 void etcd_server_free(struct etcd_server *server, unsigned grace_ms);                     /* the store stays */
-/* The plain-HTTP side (/health, /livez, /readyz, /version, /metrics): returns the status and appends the body. Any thread but the loop's. */
+/* The plain-HTTP side (/health, /livez, /readyz, /version, /metrics): returns the status and appends the body. Any thread. */
 int etcd_server_http(struct etcd_server *server, const char *path, const char *query, struct buffer *body, const char **content_type);
