@@ -47,7 +47,8 @@ static int make_read_only(const char *target, struct error *err)
 	return 0;
 }
 
-/* Makes every folder of the path, and the last part as an empty file when wanted. */
+/* Makes every folder of the path, and the last part as an empty file when wanted. What is there already is a good enough place to mount on,
+ * and is not opened: a host's program in view may be running, and no one may write to it then. */
 static int make_target(char *path, bool file, struct error *err)
 {
 	for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
@@ -63,11 +64,12 @@ static int make_target(char *path, bool file, struct error *err)
 	}
 	if (!file)
 		return mkdir(path, 0755) < 0 && errno != EEXIST ? error_set_errno(err, errno, "make %s", path) : 0;
-	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-	if (fd < 0 && errno != EROFS)
+	if (access(path, F_OK) == 0)
+		return 0;
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	if (fd < 0)
 		return error_set_errno(err, errno, "make %s", path);
-	if (fd >= 0)
-		close(fd);
+	close(fd);
 	return 0;
 }
 

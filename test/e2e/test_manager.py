@@ -250,5 +250,6 @@ def test_all_gone_in_the_end(harness, manager):
     harness.kubectl("delete", "tenantcontrolplanes", "--all", "-n", "default", "--timeout=90s")
     assert users_and_roles(harness.etcdctl) == ({"root"}, {"root"})
     assert keys_below(harness.etcdctl, "/") == 0
-    assert not harness.get("datastore", "default").get("status", {}).get("usedBy")
+    # The status follows the deletions; nothing makes kubectl wait for it.
+    wait_for("the store to have no users", lambda: not harness.get("datastore", "default").get("status", {}).get("usedBy"), seconds=20)
     assert binary()
