@@ -24,7 +24,9 @@ static int choose_store(struct up *up, struct error *err)
 {
 	struct local_state *state = &up->environment.state;
 	const char *wanted = up->options->datastore;
-	if (string_empty(wanted) || string_equal(wanted, local_store_name(state->own_store)))
+	if (string_empty(wanted))
+		wanted = local_store_name(!state->has_block || state->own_store);
+	if (string_equal(wanted, local_store_name(state->own_store)))
 		return 0;
 	if (state->has_block)
 		return error_set(err, ERROR_EXISTS,

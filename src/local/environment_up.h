@@ -23,7 +23,7 @@ struct up_options {
 	const char *program;         /* this program, absolute */
 	const char *block;           /* "10.77.0.0/16"; NULL: chosen */
 	const char *components_from; /* folder; NULL: none */
-	const char *datastore;       /* "etcd" or "kamaji"; "": what the environment has, etcd for a new one */
+	const char *datastore;       /* "etcd" or "kamaji"; "": what the environment has, kamaji for a new one */
 	bool no_download, no_build;
 	bool audit;
 	bool without_operator; /* the admin cluster alone */

@@ -45,6 +45,20 @@ def components_root() -> pathlib.Path:
     return pathlib.Path(cache) / "kamaji" / "components"
 
 
+def kamaji_program() -> str:
+    return os.environ.get("KAMAJI_BIN") or str(ROOT / "build" / "src" / "cmd" / "kamaji")
+
+
+def store_kind() -> str:
+    """Which etcd server stands behind API servers and tenants: `kamaji` (what a user gets) or `etcd` (make proof-etcd)."""
+    return os.environ.get("KAMAJI_DATASTORE") or "kamaji"
+
+
+def store_command() -> list[str]:
+    """Start of the command line of an etcd server; both kinds take the same flags after it."""
+    return [component("etcd"), "--unsafe-no-fsync"] if store_kind() == "etcd" else [kamaji_program(), "datastore"]
+
+
 def component(program: str) -> str:
     """Path of an upstream program in the components cache; the version is the one the lock file names."""
     lock = ROOT / "components" / "components.lock"
@@ -258,20 +272,20 @@ class Harness:
 
     def start_etcd(self) -> None:
         port, peer = self.ports["etcd"], self.ports["etcd_peer"]
-        self.start("etcd", [component("etcd"), "--name=admin", f"--data-dir={self.folder}/etcd",
+        self.start("etcd", [*store_command(), "--name=admin", f"--data-dir={self.folder}/etcd",
                             f"--listen-client-urls=http://127.0.0.1:{port}", f"--advertise-client-urls=http://127.0.0.1:{port}",
                             f"--listen-peer-urls=http://127.0.0.1:{peer}", f"--initial-advertise-peer-urls=http://127.0.0.1:{peer}",
-                            f"--initial-cluster=admin=http://127.0.0.1:{peer}", "--unsafe-no-fsync", "--log-level=warn"])
+                            f"--initial-cluster=admin=http://127.0.0.1:{peer}", "--log-level=warn"])
 
     def start_store(self) -> None:
-        """The DataStore's etcd: TLS with client certificates, authentication switched on once it answers."""
+        """The DataStore's server: TLS with client certificates, authentication switched on once it answers."""
         port, peer = self.ports["store"], self.ports["store_peer"]
-        self.start("store", [component("etcd"), "--name=store", f"--data-dir={self.folder}/store",
+        self.start("store", [*store_command(), "--name=store", f"--data-dir={self.folder}/store",
                              f"--listen-client-urls=https://127.0.0.1:{port}", f"--advertise-client-urls=https://127.0.0.1:{port}",
                              f"--listen-peer-urls=http://127.0.0.1:{peer}", f"--initial-advertise-peer-urls=http://127.0.0.1:{peer}",
                              f"--initial-cluster=store=http://127.0.0.1:{peer}", "--client-cert-auth",
                              f"--trusted-ca-file={self.pki.path('store-ca.crt')}", f"--cert-file={self.pki.path('store-server.crt')}",
-                             f"--key-file={self.pki.path('store-server.key')}", "--unsafe-no-fsync", "--log-level=warn"])
+                             f"--key-file={self.pki.path('store-server.key')}", "--log-level=warn"])
 
     def start_api_server(self) -> None:
         pki = self.pki

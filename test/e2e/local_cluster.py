@@ -10,7 +10,7 @@ import subprocess
 import time
 
 from api_client import ApiClient
-from harness import HarnessError, component, run, tail
+from harness import HarnessError, component, run, store_kind, tail
 from manager_process import binary, wait_for
 
 UP_SECONDS = 300
@@ -35,7 +35,7 @@ class LocalCluster:
 
     def up(self, *flags: str) -> float:
         start = time.monotonic()
-        self.call("up", "--audit", *flags)
+        self.call("up", "--audit", f"--datastore={store_kind()}", *flags)
         return time.monotonic() - start
 
     def down(self, *flags: str) -> None:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import pathlib
 import re
 import signal
 import time
 import urllib.request
 
-from harness import ROOT, Harness, HarnessError, free_ports, tail
+from harness import Harness, HarnessError, free_ports, kamaji_program, tail
 
 
 def binary() -> str:
-    return os.environ.get("KAMAJI_BIN") or str(ROOT / "build" / "src" / "cmd" / "kamaji")
+    return kamaji_program()
 
 
 class Manager:
