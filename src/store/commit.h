@@ -16,7 +16,7 @@ enum commit_kind {
 	COMMIT_LEASE_GRANT = 3, /* lease, ttl */
 	COMMIT_LEASE_REVOKE = 4, /* a lease without keys */
 	COMMIT_RECORD = 5,       /* a named record beside the keys (users, roles, alarms): operations[0].key, value; deleted removes it */
-	COMMIT_JUMP = 6,         /* the space continues at `revision`, everything before is compacted */
+	COMMIT_JUMP = 6,         /* after a loss: the space continues at `revision`, everything before is compacted */
 };
 
 struct commit_operation {
@@ -45,4 +45,5 @@ struct space_host {
 	struct blob *(*load_value)(void *context, uint64_t id, uint32_t length);
 	void (*keep_value)(void *context, uint64_t id, struct blob *value);
 	void (*drop_value)(void *context, uint64_t id, uint64_t space); /* compacted away: also from home */
+	void (*past_value)(void *context, uint64_t id);                 /* overwritten or deleted: a hint to the cache; may be NULL */
 };

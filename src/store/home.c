@@ -124,12 +124,23 @@ static void note_commit(struct home *home, const struct commit *commit, uint64_t
 		home->applied_id = commit->operations[commit->count - 1].id;
 }
 
-int home_apply_commit(struct home *home, const struct commit *commit, uint64_t sequence, struct error *err)
+int home_replay_begin(struct home *home, struct error *err)
 {
-	if (home_sql_begin(&home->sql, err) < 0 || home_sql_apply(&home->sql, commit, err) < 0)
+	return home_sql_begin(&home->sql, err);
+}
+
+int home_replay(struct home *home, const struct commit *commit, struct error *err)
+{
+	if (home_sql_apply(&home->sql, commit, err) < 0)
 		return -1;
-	note_commit(home, commit, sequence);
-	return home_sql_commit(&home->sql, home->applied_sequence, home->applied_id, err);
+	note_commit(home, commit, home->applied_sequence);
+	return 0;
+}
+
+int home_replay_end(struct home *home, uint64_t sequence, struct error *err)
+{
+	home->applied_sequence = sequence;
+	return home_sql_commit(&home->sql, sequence, home->applied_id, err);
 }
 
 void home_apply(struct home *home, struct log_batch *batch)

@@ -46,8 +46,13 @@ int home_load(struct home *home, const struct home_loader *loader, struct error 
 uint64_t home_sequence(const struct home *home); /* of the last commit in it when it was opened */
 uint64_t home_last_id(const struct home *home);
 uint64_t home_identity(const struct home *home); /* random, made with the database: cluster and member ids derive from it */
-/* Before home_start(): a commit found in the log only. */
-int home_apply_commit(struct home *home, const struct commit *commit, uint64_t sequence, struct error *err);
+/*
+ * Before home_start(): commits found in the log only, all in one transaction together with what is concluded from them. The log may be read past the
+ * last of them, to `sequence`.
+ */
+int home_replay_begin(struct home *home, struct error *err);
+int home_replay(struct home *home, const struct commit *commit, struct error *err);
+int home_replay_end(struct home *home, uint64_t sequence, struct error *err);
 int home_start(struct home *home, struct error *err);
 void home_stop(struct home *home); /* applies what is queued, checkpoints, joins, frees */
 

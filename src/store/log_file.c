@@ -69,6 +69,9 @@ uint64_t log_file_append(struct log_file *log, const struct commit *commit)
 	start = batch->payloads.length;
 	(void)buffer_append(&batch->payloads, &length, sizeof(length));
 	log_record_encode(commit, (struct log_place){ log->next_sequence, batch->first_sequence }, &batch->payloads);
+	/* Nobody has been told of it yet: better the process ends than that it acknowledges what cannot be read back. */
+	if (batch->payloads.length - start - sizeof(length) > UINT32_MAX)
+		abort();
 	length = (uint32_t)(batch->payloads.length - start - sizeof(length));
 	memcpy(batch->payloads.data + start, &length, sizeof(length));
 	batch->last_sequence = log->next_sequence;
@@ -109,9 +112,14 @@ static int begin_segment(struct log_file *log, uint64_t first_sequence, struct e
 	return 0;
 }
 
-/* Frames get their checksums here, where the segment is known. */
+/*
+ * Frames get their checksums here, where the segment is known. A zero length after the last one ends the scan even where a recycled segment holds
+ * old bytes.
+ */
 static void make_frames(struct log_file *log, const struct log_batch *batch)
 {
+	static const char end[LOG_MARK_BYTES];
+
 	buffer_clear(&log->frames);
 	for (size_t place = 0; place < batch->payloads.length;) {
 		uint32_t head[2];
@@ -124,11 +132,23 @@ static void make_frames(struct log_file *log, const struct log_batch *batch)
 		(void)buffer_append(&log->frames, payload.data, payload.length);
 		place += sizeof(head[0]) + payload.length;
 	}
+	(void)buffer_append(&log->frames, end, sizeof(end));
+}
+
+/* Before anybody is told: from now on these records are missed when they cannot be read. */
+static int write_mark(struct log_file *log, uint64_t sequence, struct error *err)
+{
+	char mark[LOG_MARK_BYTES];
+
+	log_mark_encode(log->segment, sequence, mark);
+	if (write_at(log, mark, sizeof(mark), err) < 0)
+		return -1;
+	log->offset -= sizeof(mark);
+	return 0;
 }
 
 static int write_batch(struct log_file *log, const struct log_batch *batch, struct error *err)
 {
-	static const char end[LOG_FRAME_HEADER];
 	uint64_t started;
 
 	if (log->offset > SEGMENT_MAGIC_BYTES && log->offset + batch->payloads.length * 2 > log->options.segment_bytes)
@@ -137,15 +157,12 @@ static int write_batch(struct log_file *log, const struct log_batch *batch, stru
 	make_frames(log, batch);
 	if (write_at(log, log->frames.data, log->frames.length, err) < 0)
 		return -1;
-	/* A zero length after the last frame ends the scan even where a recycled segment holds old bytes. */
-	if (write_at(log, end, sizeof(end), err) < 0)
-		return -1;
-	log->offset -= sizeof(end);
+	log->offset -= LOG_MARK_BYTES;
 	started = clock_monotonic_ns();
 	if (fdatasync(log->descriptor) < 0)
 		return error_set_errno(err, errno, "sync log segment %016" PRIx64, log->segment);
 	store_metrics_synced(clock_monotonic_ns() - started);
-	return 0;
+	return write_mark(log, batch->last_sequence, err);
 }
 
 static void *run_log(void *argument)

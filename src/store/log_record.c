@@ -2,6 +2,7 @@
 #include "store/log_record.h"
 
 #include <stdbool.h>
+#include <string.h>
 #include <zlib.h>
 
 enum { OPERATION_DELETED = 1 };
@@ -121,7 +122,7 @@ int log_record_decode(struct bytes payload, struct arena *arena, struct commit *
 	count = get_number(&cursor);
 	/* An operation takes three bytes at least, so a count cannot make us reserve more than the payload is worth. */
 	if (cursor.bad || commit->kind < COMMIT_OPERATIONS || commit->kind > COMMIT_JUMP || commit->revision < 0 ||
-	    place->batch > place->sequence || count > LOG_OPERATIONS_MAXIMUM || count > (uint64_t)(cursor.end - cursor.place) / 3)
+	    place->batch > place->sequence || count > UINT32_MAX || count > (uint64_t)(cursor.end - cursor.place) / 3)
 		return error_set(err, ERROR_CORRUPT, "log record: malformed head");
 	operations = arena_alloc(arena, count * sizeof(*operations) + 1);
 	for (uint64_t i = 0; i < count && !cursor.bad; i++)
@@ -151,4 +152,23 @@ uint32_t log_checksum(uint64_t segment, struct bytes payload)
 		seed[i] = (unsigned char)(segment >> (8 * i));
 	sum = crc32(sum, seed, sizeof(seed));
 	return (uint32_t)crc32_z(sum, (const unsigned char *)payload.data, payload.length);
+}
+
+void log_mark_encode(uint64_t segment, uint64_t sequence, char mark[LOG_MARK_BYTES])
+{
+	uint32_t sum = log_checksum(segment, (struct bytes){ (const char *)&sequence, sizeof(sequence) });
+
+	memset(mark, 0, LOG_FRAME_HEADER - sizeof(sum));
+	memcpy(mark + LOG_FRAME_HEADER - sizeof(sum), &sum, sizeof(sum));
+	memcpy(mark + LOG_FRAME_HEADER, &sequence, sizeof(sequence));
+}
+
+uint64_t log_mark_decode(uint64_t segment, const char mark[LOG_MARK_BYTES])
+{
+	char expected[LOG_MARK_BYTES];
+	uint64_t sequence;
+
+	memcpy(&sequence, mark + LOG_FRAME_HEADER, sizeof(sequence));
+	log_mark_encode(segment, sequence, expected);
+	return memcmp(mark, expected, sizeof(expected)) == 0 ? sequence : 0;
 }

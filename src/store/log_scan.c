@@ -53,7 +53,7 @@ static struct bytes frame_at(const struct mapped *mapped, size_t offset, uint64_
 	if (mapped->length - offset < LOG_FRAME_HEADER)
 		return nothing;
 	memcpy(head, mapped->bytes + offset, sizeof(head));
-	if (head[0] == 0 || head[0] > LOG_PAYLOAD_MAXIMUM || head[0] > mapped->length - offset - LOG_FRAME_HEADER)
+	if (head[0] == 0 || head[0] > mapped->length - offset - LOG_FRAME_HEADER)
 		return nothing;
 	payload = (struct bytes){ mapped->bytes + offset + LOG_FRAME_HEADER, head[0] };
 	return log_checksum(segment, payload) == head[1] ? payload : nothing;
@@ -63,11 +63,14 @@ static struct bytes frame_at(const struct mapped *mapped, size_t offset, uint64_
  * A recycled segment is full of old frames, and a checksum over what may be megabytes at every place that could be a length would take minutes:
  * first the bytes must begin a record of this segment.
  */
+static bool of_segment(const struct mapped *mapped, uint64_t sequence, uint64_t segment)
+{
+	return sequence >= segment && sequence - segment < mapped->length / RECORD_MINIMUM;
+}
+
 static bool begins_record(const struct mapped *mapped, size_t offset, uint64_t segment)
 {
-	uint64_t sequence = log_record_peek((struct bytes){ mapped->bytes + offset, mapped->length - offset });
-
-	return sequence >= segment && sequence - segment < mapped->length / RECORD_MINIMUM;
+	return of_segment(mapped, log_record_peek((struct bytes){ mapped->bytes + offset, mapped->length - offset }), segment);
 }
 
 static bool decodes(struct bytes payload, struct log_place *found)
@@ -103,17 +106,48 @@ static size_t next_good_frame(const struct mapped *mapped, size_t offset, uint64
 	return 0;
 }
 
+static void missing(struct log_scan *scan, uint64_t first, uint64_t last)
+{
+	scan->lost = true;
+	(void)snprintf(scan->detail, sizeof(scan->detail), "records %" PRIu64 " to %" PRIu64 " are missing", first, last);
+}
+
+/* A mark beyond the last record that could be read: what lies between had been durable. */
+static uint64_t find_mark(const struct mapped *mapped, size_t offset, uint64_t segment, uint64_t last_sequence)
+{
+	for (; offset + LOG_MARK_BYTES <= mapped->length; offset++) {
+		uint64_t head, sequence;
+
+		memcpy(&head, mapped->bytes + offset, sizeof(head));
+		memcpy(&sequence, mapped->bytes + offset + LOG_FRAME_HEADER, sizeof(sequence));
+		if (head == 0 && sequence == 0)
+			offset += sizeof(head) - 1; /* zeros, as a fresh segment has to its end */
+		else if (sequence > last_sequence && of_segment(mapped, sequence, segment) &&
+		         log_mark_decode(segment, mapped->bytes + offset) != 0)
+			return sequence;
+	}
+	return 0;
+}
+
 /*
  * Reading stopped at a frame that is not good: at the end of what was written, in a batch that was never finished (a disk may have finished later
  * parts of it first), or at damage. Returns where reading goes on, 0 when this segment is done. A record of a later batch proves that
- * everything before its batch had been durable.
+ * everything before its batch had been durable, and so does a mark; nothing else after the place is believed.
  */
-static size_t resume_after(const struct mapped *mapped, size_t offset, uint64_t segment, const struct log_scan *scan)
+static size_t resume_after(const struct mapped *mapped, size_t offset, uint64_t segment, struct log_scan *scan)
 {
 	struct log_place found;
 	size_t place = next_good_frame(mapped, offset, segment, &found);
+	uint64_t marked;
 
-	return place != 0 && (found.sequence <= scan->last_sequence + 1 || found.batch > scan->last_sequence + 1) ? place : 0;
+	if (place != 0 && found.batch > scan->last_sequence + 1)
+		return place;
+	marked = find_mark(mapped, offset, segment, scan->last_sequence);
+	if (marked != 0) {
+		missing(scan, scan->last_sequence + 1, marked);
+		scan->last_sequence = marked;
+	}
+	return 0;
 }
 
 /* `next`: where the segment after this one begins, 0 for the last. */
@@ -148,11 +182,8 @@ static int scan_segment(struct log_scan *scan, const char *path, uint64_t segmen
 		arena = arena_new();
 		if (log_record_decode(payload, arena, &commit, &place, err) < 0)
 			return error_wrap(err, "log segment %016" PRIx64 " at %zu", segment, offset);
-		if (place.sequence > scan->last_sequence + 1) {
-			scan->lost = true;
-			(void)snprintf(scan->detail, sizeof(scan->detail), "records %" PRIu64 " to %" PRIu64 " are missing",
-			               scan->last_sequence + 1, place.sequence - 1);
-		}
+		if (place.sequence > scan->last_sequence + 1)
+			missing(scan, scan->last_sequence + 1, place.sequence - 1);
 		if (place.sequence > scan->last_sequence) {
 			if (scan->visit(scan->argument, &commit, place.sequence, err) < 0)
 				return -1;
@@ -176,9 +207,7 @@ int log_scan(const char *directory, struct log_scan *scan, struct error *err)
 			continue; /* home has all of it */
 		/* A segment that begins beyond what was read so far: what lay between is gone. */
 		if (list.first[i] > scan->last_sequence + 1) {
-			scan->lost = true;
-			(void)snprintf(scan->detail, sizeof(scan->detail), "records %" PRIu64 " to %" PRIu64 " are missing",
-			               scan->last_sequence + 1, list.first[i] - 1);
+			missing(scan, scan->last_sequence + 1, list.first[i] - 1);
 			scan->last_sequence = list.first[i] - 1;
 		}
 		result = scan_segment(scan, path, list.first[i], next, err);

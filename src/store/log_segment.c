@@ -142,10 +142,15 @@ static int prepare(int descriptor, const char *path, size_t bytes, struct error 
 int segment_open(const char *directory, uint64_t first_sequence, size_t bytes, struct segment_list *list, struct error *err)
 {
 	char *path FREE_CLEANUP = segment_path(directory, first_sequence);
-	int descriptor;
+	int descriptor, flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW;
 
-	/* A crash right after a start leaves a segment of this name without records: it is written over. */
-	if (!file_exists(path) && list->spares > 0) {
+	/*
+	 * A crash right after a start leaves a segment of this name without good records. It is emptied first: the rest of a batch that was never finished
+	 * has checksums that fit the name, and must not come to stand behind new records.
+	 */
+	if (file_exists(path)) {
+		flags |= O_TRUNC;
+	} else if (list->spares > 0) {
 		char *spare FREE_CLEANUP = spare_path(directory, list->spares - 1);
 
 		if (rename(spare, path) == 0)
@@ -154,7 +159,7 @@ int segment_open(const char *directory, uint64_t first_sequence, size_t bytes, s
 	for (size_t i = 0; i < list->count; i++)
 		if (list->first[i] == first_sequence)
 			memmove(&list->first[i], &list->first[i + 1], (--list->count - i) * sizeof(*list->first));
-	descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	descriptor = open(path, flags, 0600);
 	if (descriptor < 0)
 		return error_set_errno(err, errno, "open log segment %s", path);
 	if (prepare(descriptor, path, bytes, err) < 0 || sync_directory(directory, err) < 0) {

@@ -242,19 +242,6 @@ bool space_compact_step(struct space *space, size_t budget)
 	return false;
 }
 
-void space_jump(struct space *space, int64_t revision, uint64_t *sequence)
-{
-	struct commit commit = { .kind = COMMIT_JUMP, .space = space->id, .revision = revision };
-
-	if (revision <= space->head)
-		return;
-	space->head = space->visible = revision;
-	space->compacted = revision;
-	space->ring_start = revision + 1;
-	space->compacting = true;
-	*sequence = space->host.append(space->host.context, &commit);
-}
-
 void space_load_operation(struct space *space, const struct commit_operation *operation, uint32_t value_length, int64_t revision,
                           uint32_t sub)
 {

@@ -88,8 +88,6 @@ void space_load_lease(struct space *space, int64_t id, int64_t ttl_seconds, uint
 void space_load_lease_end(struct space *space, int64_t id);
 void space_load_revision(struct space *space, int64_t revision); /* the head and visible revision, when higher than seen so far */
 void space_load_done(struct space *space);                       /* attaches keys to leases */
-/* Continues at `revision` with everything before it compacted: after lost changes, so that nobody sees a revision twice. */
-void space_jump(struct space *space, int64_t revision, uint64_t *sequence);
 
 /* For the watch hub and the services above. */
 const struct key_index *space_index(const struct space *space);

@@ -40,6 +40,8 @@ static void record_version(struct change *change, struct key_record *record, con
 		event->previous_id = before->id;
 		event->previous_length = before->value_length;
 		event->previous_value = space_value(space, before);
+		if (space->host.past_value != NULL)
+			space->host.past_value(space->host.context, before->id);
 	}
 	if (key_version_live(head) && head->lease != 0 && head->lease != version->lease) {
 		struct lease *lease = lease_table_find(&space->leases, head->lease);

@@ -21,13 +21,19 @@ struct space_event *space_event_ref(struct space_event *event)
 	return event;
 }
 
+void space_event_forget_encodings(struct space_event *event)
+{
+	blob_unref(event->encoded);
+	blob_unref(event->encoded_with_previous);
+	event->encoded = event->encoded_with_previous = NULL;
+}
+
 void space_event_unref(struct space_event *event)
 {
 	if (event == NULL || --event->references > 0)
 		return;
 	blob_unref(event->value);
 	blob_unref(event->previous_value);
-	blob_unref(event->encoded);
-	blob_unref(event->encoded_with_previous);
+	space_event_forget_encodings(event);
 	free(event);
 }

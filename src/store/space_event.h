@@ -31,6 +31,7 @@ struct space_event {
 struct space_event *space_event_new(struct bytes key);
 struct space_event *space_event_ref(struct space_event *event);
 void space_event_unref(struct space_event *event);
+void space_event_forget_encodings(struct space_event *event); /* they can be made again */
 
 static inline struct bytes space_event_key(const struct space_event *event)
 {

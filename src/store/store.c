@@ -89,7 +89,7 @@ static uint64_t append(void *context, const struct commit *commit)
 	struct waiting item = { .space = store_find(store, commit->space), .revision = commit->revision };
 
 	store->appended = item.sequence = log_file_append(store->log, commit);
-	if (commit->kind == COMMIT_OPERATIONS || commit->kind == COMMIT_JUMP)
+	if (commit->kind == COMMIT_OPERATIONS)
 		fifo_push(&store->commits, &item);
 	return item.sequence;
 }
@@ -126,9 +126,14 @@ static void drop_value(void *context, uint64_t id, uint64_t space)
 	home_drop(store->home, id, store->appended);
 }
 
+static void past_value(void *context, uint64_t id)
+{
+	value_cache_supersede(((struct store *)context)->cache, id);
+}
+
 struct store_space *store_add_space(struct store *store, uint64_t id)
 {
-	struct space_host host = { store, next_id, append, load_value, keep_value, drop_value };
+	struct space_host host = { store, next_id, append, load_value, keep_value, drop_value, past_value };
 	struct store_space *added = store_find(store, id);
 
 	if (added != NULL)
@@ -385,16 +390,6 @@ static int start(struct store *store, uint64_t last_sequence, struct error *err)
 	return store->log == NULL ? -1 : 0;
 }
 
-/* After a loss every space goes on far beyond what anybody can have seen. */
-static void jump(struct store *store)
-{
-	for (size_t i = 0; i < store->space_count; i++) {
-		uint64_t sequence;
-
-		space_jump(store->spaces[i]->space, space_head_revision(store->spaces[i]->space) + STORE_JUMP, &sequence);
-	}
-}
-
 struct store *store_open(struct loop *loop, const struct store_options *options, struct store_report *report, struct error *err)
 {
 	struct store *store = calloc(1, sizeof(*store));
@@ -419,8 +414,6 @@ struct store *store_open(struct loop *loop, const struct store_options *options,
 		return NULL;
 	}
 	value_cache_unpin(store->cache, store->last_id);
-	if (report->lost)
-		jump(store);
 	for (size_t i = 0; i < store->space_count; i++)
 		store->spaces[i]->hub = watch_hub_new(store->spaces[i]->space);
 	loop_call(loop, make_timers, store);

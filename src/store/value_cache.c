@@ -1,22 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/value_cache.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 
-enum { FIRST_BUCKETS = 256, OVERHEAD = 64 };
+enum { FIRST_BUCKETS = 256, OVERHEAD = 64, PAST_SHARE = 8 };
 
 struct cached {
 	struct cached *next_in_bucket;
 	struct cached *newer, *older;
 	uint64_t id;
 	struct blob *value;
+	bool past;
+};
+
+struct use_order {
+	struct cached *newest, *oldest;
+	size_t bytes;
 };
 
 struct value_cache {
 	struct cached **buckets;
 	size_t bucket_count, count;
-	struct cached *newest, *oldest;
-	size_t bytes, budget;
+	struct use_order present, past;
+	size_t budget;
 	uint64_t home_id; /* ids above it are pinned */
 };
 
@@ -44,18 +51,34 @@ static struct cached **find(const struct value_cache *cache, uint64_t id)
 	return place;
 }
 
+static struct use_order *order_of(struct value_cache *cache, const struct cached *entry)
+{
+	return entry->past ? &cache->past : &cache->present;
+}
+
+static size_t bytes_of(const struct cached *entry)
+{
+	return entry->value->length + OVERHEAD;
+}
+
 static void unlink_use(struct value_cache *cache, struct cached *entry)
 {
-	*(entry->newer != NULL ? &entry->newer->older : &cache->newest) = entry->older;
-	*(entry->older != NULL ? &entry->older->newer : &cache->oldest) = entry->newer;
+	struct use_order *order = order_of(cache, entry);
+
+	*(entry->newer != NULL ? &entry->newer->older : &order->newest) = entry->older;
+	*(entry->older != NULL ? &entry->older->newer : &order->oldest) = entry->newer;
+	order->bytes -= bytes_of(entry);
 }
 
 static void link_newest(struct value_cache *cache, struct cached *entry)
 {
+	struct use_order *order = order_of(cache, entry);
+
 	entry->newer = NULL;
-	entry->older = cache->newest;
-	*(cache->newest != NULL ? &cache->newest->newer : &cache->oldest) = entry;
-	cache->newest = entry;
+	entry->older = order->newest;
+	*(order->newest != NULL ? &order->newest->newer : &order->oldest) = entry;
+	order->newest = entry;
+	order->bytes += bytes_of(entry);
 }
 
 static void remove_at(struct value_cache *cache, struct cached **place)
@@ -64,23 +87,26 @@ static void remove_at(struct value_cache *cache, struct cached **place)
 
 	*place = entry->next_in_bucket;
 	unlink_use(cache, entry);
-	cache->bytes -= entry->value->length + OVERHEAD;
 	cache->count--;
 	blob_unref(entry->value);
 	free(entry);
 }
 
+/* What stands behind a pinned value waits with it: home takes everything within a moment, and looking past them would cost every put. */
+static void shed_order(struct value_cache *cache, struct use_order *order, size_t most)
+{
+	while (order->bytes > most && order->oldest != NULL && order->oldest->id <= cache->home_id)
+		remove_at(cache, find(cache, order->oldest->id));
+}
+
 static void shed(struct value_cache *cache)
 {
-	struct cached *entry = cache->oldest;
+	size_t past = cache->budget / PAST_SHARE;
 
-	while (cache->bytes > cache->budget && entry != NULL) {
-		struct cached *newer = entry->newer;
-
-		if (entry->id <= cache->home_id)
-			remove_at(cache, find(cache, entry->id));
-		entry = newer;
-	}
+	if (cache->past.bytes > past)
+		shed_order(cache, &cache->past, past);
+	if (value_cache_bytes(cache) > cache->budget)
+		shed_order(cache, &cache->present, cache->budget - (cache->past.bytes < cache->budget ? cache->past.bytes : cache->budget));
 }
 
 static void grow(struct value_cache *cache)
@@ -90,11 +116,14 @@ static void grow(struct value_cache *cache)
 
 	if (buckets == NULL)
 		abort();
-	for (struct cached *entry = cache->oldest; entry != NULL; entry = entry->newer) {
-		struct cached **bucket = &buckets[entry->id & (bucket_count - 1)];
+	for (size_t i = 0; i < cache->bucket_count; i++) {
+		for (struct cached *entry = cache->buckets[i], *next; entry != NULL; entry = next) {
+			struct cached **bucket = &buckets[entry->id & (bucket_count - 1)];
 
-		entry->next_in_bucket = *bucket;
-		*bucket = entry;
+			next = entry->next_in_bucket;
+			entry->next_in_bucket = *bucket;
+			*bucket = entry;
+		}
 	}
 	free(cache->buckets);
 	cache->buckets = buckets;
@@ -120,9 +149,7 @@ void value_cache_put(struct value_cache *cache, uint64_t id, struct blob *value)
 	*place = entry;
 	link_newest(cache, entry);
 	cache->count++;
-	cache->bytes += value->length + OVERHEAD;
-	if (cache->bytes > cache->budget)
-		shed(cache);
+	shed(cache);
 }
 
 struct blob *value_cache_get(struct value_cache *cache, uint64_t id)
@@ -131,11 +158,23 @@ struct blob *value_cache_get(struct value_cache *cache, uint64_t id)
 
 	if (entry == NULL)
 		return NULL;
-	if (cache->newest != entry) {
+	if (order_of(cache, entry)->newest != entry) {
 		unlink_use(cache, entry);
 		link_newest(cache, entry);
 	}
 	return blob_ref(entry->value);
+}
+
+void value_cache_supersede(struct value_cache *cache, uint64_t id)
+{
+	struct cached *entry = *find(cache, id);
+
+	if (entry == NULL || entry->past)
+		return;
+	unlink_use(cache, entry);
+	entry->past = true;
+	link_newest(cache, entry);
+	shed(cache);
 }
 
 void value_cache_drop(struct value_cache *cache, uint64_t id)
@@ -150,26 +189,21 @@ void value_cache_unpin(struct value_cache *cache, uint64_t up_to_id)
 {
 	if (up_to_id > cache->home_id)
 		cache->home_id = up_to_id;
-	if (cache->bytes > cache->budget)
-		shed(cache);
+	shed(cache);
 }
 
 size_t value_cache_bytes(const struct value_cache *cache)
 {
-	return cache->bytes;
+	return cache->present.bytes + cache->past.bytes;
 }
 
 void value_cache_free(struct value_cache *cache)
 {
 	if (cache == NULL)
 		return;
-	for (struct cached *entry = cache->oldest; entry != NULL;) {
-		struct cached *newer = entry->newer;
-
-		blob_unref(entry->value);
-		free(entry);
-		entry = newer;
-	}
+	for (size_t i = 0; i < cache->bucket_count; i++)
+		while (cache->buckets[i] != NULL)
+			remove_at(cache, &cache->buckets[i]);
 	free(cache->buckets);
 	free(cache);
 }

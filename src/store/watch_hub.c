@@ -33,6 +33,7 @@ struct watch_hub {
 	struct watcher *lagging;
 	size_t count, lagging_count;
 	int64_t delivered; /* synced watchers have had everything up to it */
+	int64_t forgotten; /* up to it the ring's events have lost their encodings */
 	struct event_list scratch;
 };
 
@@ -43,7 +44,7 @@ struct watch_hub *watch_hub_new(struct space *space)
 	if (hub == NULL)
 		abort();
 	hub->space = space;
-	hub->delivered = space_visible_revision(space);
+	hub->delivered = hub->forgotten = space_visible_revision(space);
 	return hub;
 }
 
@@ -220,6 +221,23 @@ static void push_group(struct watch_hub *hub, struct watch_group *group, int64_t
 	event_list_clear(&group->touched);
 }
 
+/* An event's encodings are as large as what it tells: they stay while somebody is behind, who may want them, and no longer. */
+static void forget_encodings(struct watch_hub *hub)
+{
+	size_t end = space_ring_count(hub->space);
+
+	if (hub->lagging_count > 0 || hub->forgotten == hub->delivered)
+		return;
+	for (size_t i = space_ring_seek(hub->space, hub->forgotten + 1); i < end; i++) {
+		struct space_event *event = space_ring_at(hub->space, i);
+
+		if (event->mod_revision > hub->delivered)
+			break;
+		space_event_forget_encodings(event);
+	}
+	hub->forgotten = hub->delivered;
+}
+
 void watch_hub_advanced(struct watch_hub *hub)
 {
 	int64_t visible = space_visible_revision(hub->space), first = hub->delivered + 1;
@@ -240,6 +258,7 @@ void watch_hub_advanced(struct watch_hub *hub)
 	for (struct watch_group *group = hub->groups; group != NULL; group = group->next)
 		if (group->touched.count > 0)
 			push_group(hub, group, first);
+	forget_encodings(hub);
 }
 
 static void become_synced(struct watcher *watcher)
@@ -291,5 +310,6 @@ bool watch_hub_work(struct watch_hub *hub)
 		if (!watcher->blocked && !watcher->ended)
 			more |= catch_up(watcher);
 	}
+	forget_encodings(hub);
 	return more;
 }

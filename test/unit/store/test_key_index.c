@@ -151,6 +151,32 @@ static void the_cache_sheds_only_what_home_has(void **state)
 	blob_unref(value);
 }
 
+static void what_was_overwritten_leaves_the_cache_first(void **state)
+{
+	struct value_cache *cache = value_cache_new(8000);
+	char bytes[936] = { 0 };
+	struct blob *value = blob_new(bytes, sizeof(bytes)), *got;
+
+	/* Six of 1,000 bytes fit beside an eighth for the past. */
+	for (uint64_t id = 1; id <= 6; id++)
+		value_cache_put(cache, id, value);
+	for (uint64_t id = 2; id <= 6; id++)
+		value_cache_supersede(cache, id);
+	got = value_cache_get(cache, 6);
+	assert_non_null(got); /* still pinned */
+	blob_unref(got);
+	value_cache_unpin(cache, 6);
+	assert_int_equal(value_cache_bytes(cache), 2000);
+	assert_null(value_cache_get(cache, 5));
+	got = value_cache_get(cache, 1);
+	assert_non_null(got); /* the oldest of all, and in force */
+	blob_unref(got);
+	value_cache_supersede(cache, 5); /* not there */
+	value_cache_free(cache);
+	assert_int_equal(value->references, 1);
+	blob_unref(value);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -158,6 +184,7 @@ int main(void)
 		cmocka_unit_test(compaction_keeps_what_can_still_be_asked_for),
 		cmocka_unit_test(ranges_mean_what_etcd_means),
 		cmocka_unit_test(the_cache_sheds_only_what_home_has),
+		cmocka_unit_test(what_was_overwritten_leaves_the_cache_first),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,6 +19,7 @@
 #include "base/strings.h"
 #include "io/file.h"
 #include "store/log_record.h"
+#include "store/log_segment.h"
 #include "store/store.h"
 
 static char directory[64];
@@ -264,20 +265,24 @@ static char *newest_segment(void)
 	return string_printf("%s/%s", folder, newest);
 }
 
-/* Damages a byte of the newest segment's record in the middle. */
-static void damage_log(size_t from_end)
+/* Damages a byte of the newest segment, so far from the end of its records; without the mark they are as an unfinished batch leaves them. */
+static void damage_log(size_t from_end, bool keep_mark)
 {
+	static const char nothing[LOG_MARK_BYTES];
 	char *path FREE_CLEANUP = newest_segment();
 	struct buffer bytes BUFFER_CLEANUP = { 0 };
 	struct error err;
+	uint32_t length;
 	size_t end;
 	int descriptor;
 
 	assert_int_equal(file_read(path, 1 << 24, &bytes, &err), 0);
-	for (end = bytes.length; end > 0 && bytes.data[end - 1] == 0;)
-		end--;
+	for (end = SEGMENT_MAGIC_BYTES; memcmp(bytes.data + end, nothing, sizeof(length)) != 0; end += LOG_FRAME_HEADER + length)
+		memcpy(&length, bytes.data + end, sizeof(length));
 	assert_true(end > from_end);
 	descriptor = open(path, O_RDWR | O_CLOEXEC);
+	if (!keep_mark)
+		assert_int_equal(pwrite(descriptor, nothing, sizeof(nothing), (off_t)end), sizeof(nothing));
 	bytes.data[end - from_end] ^= 0x40;
 	assert_int_equal(pwrite(descriptor, bytes.data + end - from_end, 1, (off_t)(end - from_end)), 1);
 	close(descriptor);
@@ -312,10 +317,50 @@ static void an_unfinished_end_is_no_loss(void **state)
 	struct opened opened;
 	int64_t last = write_and_die(40);
 
-	damage_log(3);
+	damage_log(3, false);
 	open_store(&opened);
 	assert_false(opened.report.lost);
 	assert_true(get(&opened, "k0", 0).visible >= last - 1);
+	close_store(&opened);
+}
+
+/* A process that is killed as soon as it serves: what it told stays true. */
+static int64_t open_and_die(void)
+{
+	int64_t visible = 0;
+	int ends[2];
+	pid_t child;
+
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	child = fork();
+	if (child == 0) {
+		struct opened opened;
+
+		open_store(&opened);
+		visible = get(&opened, "k0", 0).visible;
+		(void)!write(ends[1], &visible, sizeof(visible));
+		_exit(0);
+	}
+	close(ends[1]);
+	assert_int_equal(read(ends[0], &visible, sizeof(visible)), sizeof(visible));
+	close(ends[0]);
+	(void)waitpid(child, NULL, 0);
+	return visible;
+}
+
+static void a_lost_end_makes_revisions_jump(void **state)
+{
+	int64_t last = write_and_die(40), told;
+	struct opened opened;
+
+	damage_log(3, true);
+	told = open_and_die();
+	assert_true(told > last && told >= STORE_JUMP);
+	assert_true(open_and_die() >= told);
+	open_store(&opened);
+	assert_true(get(&opened, "k0", 0).visible >= told);
+	assert_int_equal(get(&opened, "k0", last).status, STORE_COMPACTED);
+	assert_true(put(&opened, "k0", "again", 0) > told);
 	close_store(&opened);
 }
 
@@ -351,7 +396,7 @@ static void lost_changes_make_revisions_jump(void **state)
 	int64_t last = write_and_die(60);
 	struct get found;
 
-	damage_log(400);
+	damage_log(400, true);
 	open_store(&opened);
 	assert_true(opened.report.lost);
 	found = get(&opened, "k0", 0);
@@ -479,6 +524,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(compaction_lasts_over_a_restart, make_directory, remove_directory),
 		cmocka_unit_test_setup_teardown(nothing_acknowledged_is_lost_by_a_kill, make_directory, remove_directory),
 		cmocka_unit_test_setup_teardown(an_unfinished_end_is_no_loss, make_directory, remove_directory),
+		cmocka_unit_test_setup_teardown(a_lost_end_makes_revisions_jump, make_directory, remove_directory),
 		cmocka_unit_test_setup_teardown(old_bytes_after_the_end_cost_no_time, make_directory, remove_directory),
 		cmocka_unit_test_setup_teardown(lost_changes_make_revisions_jump, make_directory, remove_directory),
 		cmocka_unit_test_setup_teardown(leases_end_by_themselves_and_last_over_a_restart, make_directory, remove_directory),
