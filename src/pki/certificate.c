@@ -229,6 +229,11 @@ static int write_certificate(X509 *certificate, struct buffer *out, struct error
 	return result;
 }
 
+static bool set_public_key(X509 *certificate, const struct key *key)
+{
+	return key_ec_set_public(key->handle, X509_get_X509_PUBKEY(certificate)) || X509_set_pubkey(certificate, key->handle) == 1;
+}
+
 /* issuer NULL: self-signed. The order of the extensions is Go's. */
 static int build(const struct plan *plan, const struct key *key, X509 *issuer, const struct key *signer, struct buffer *out,
                  struct error *err)
@@ -240,8 +245,7 @@ static int build(const struct plan *plan, const struct key *key, X509 *issuer, c
 	if (certificate == NULL || X509_set_version(certificate, X509_VERSION_3) != 1 ||
 	    ASN1_INTEGER_set_uint64(X509_get_serialNumber(certificate), random_below(INT64_MAX - 1) + 1) != 1 ||
 	    ASN1_TIME_set(X509_getm_notBefore(certificate), (time_t)plan->not_before) == NULL ||
-	    ASN1_TIME_set(X509_getm_notAfter(certificate), (time_t)plan->not_after) == NULL ||
-	    X509_set_pubkey(certificate, key->handle) != 1)
+	    ASN1_TIME_set(X509_getm_notAfter(certificate), (time_t)plan->not_after) == NULL || !set_public_key(certificate, key))
 		return openssl_error(err, ERROR_SYSTEM, "the certificate cannot be built");
 	if (set_subject(certificate, plan, err))
 		return -1;
@@ -260,11 +264,12 @@ static int build(const struct plan *plan, const struct key *key, X509 *issuer, c
 static int set_key_identifier(struct plan *plan, const struct key *key, struct error *err)
 {
 	unsigned char digest[DIGEST_MAXIMUM_SIZE];
-	X509_PUBKEY *public_key = NULL;
+	X509_PUBKEY *public_key = X509_PUBKEY_new();
 	const unsigned char *bits;
 	int length;
 
-	if (X509_PUBKEY_set(&public_key, key->handle) != 1 || X509_PUBKEY_get0_param(NULL, &bits, &length, NULL, public_key) != 1) {
+	if (public_key == NULL || (!key_ec_set_public(key->handle, public_key) && X509_PUBKEY_set(&public_key, key->handle) != 1) ||
+	    X509_PUBKEY_get0_param(NULL, &bits, &length, NULL, public_key) != 1) {
 		X509_PUBKEY_free(public_key);
 		return openssl_error(err, ERROR_SYSTEM, "the public key cannot be encoded");
 	}

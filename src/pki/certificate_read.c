@@ -319,42 +319,74 @@ static bool der_step(const unsigned char **place, const unsigned char **end, boo
 }
 
 /* Decoding a certificate costs mostly its public key, which nobody asks for here. */
-static ASN1_TIME *der_not_after(const unsigned char *place, const unsigned char *end)
+static int der_validity(const unsigned char *place, const unsigned char *end, int64_t *from, int64_t *until, struct error *err)
 {
 	enum { BEFORE_VALIDITY = 3 }; /* serial number, signature algorithm, issuer */
+	ASN1_TIME *time;
+	int result;
 
+	*from = *until = 0;
+	ERR_clear_error();
 	if (!der_step(&place, &end, false) || !der_step(&place, &end, false))
-		return NULL;
+		return certificate_time(NULL, from, err);
 	if (place < end && *place == (V_ASN1_CONTEXT_SPECIFIC | V_ASN1_CONSTRUCTED) && !der_step(&place, &end, true)) /* version */
-		return NULL;
+		return certificate_time(NULL, from, err);
 	for (int i = 0; i < BEFORE_VALIDITY; i++) {
 		if (!der_step(&place, &end, true))
-			return NULL;
+			return certificate_time(NULL, from, err);
 	}
-	if (!der_step(&place, &end, false) || !der_step(&place, &end, true))
-		return NULL;
-	return d2i_ASN1_TIME(NULL, &place, end - place);
+	if (!der_step(&place, &end, false))
+		return certificate_time(NULL, from, err);
+	time = d2i_ASN1_TIME(NULL, &place, end - place);
+	result = certificate_time(time, from, err);
+	ASN1_TIME_free(time);
+	if (result)
+		return -1;
+	time = d2i_ASN1_TIME(NULL, &place, end - place);
+	result = certificate_time(time, until, err);
+	ASN1_TIME_free(time);
+	return result;
+}
+
+/* Of the first certificate, or with `all` the time in which every one of the bundle is valid. */
+static int read_validity(struct pem_text pem, bool all, int64_t *not_before, int64_t *not_after, struct error *err)
+{
+	struct pem_reader reader PEM_READER_CLEANUP = { 0 };
+	struct pem_block block PEM_BLOCK_CLEANUP = { 0 };
+	int more, count = 0;
+
+	*not_before = INT64_MIN;
+	*not_after = INT64_MAX;
+	if (pem_reader_open(&reader, pem, "certificate", err))
+		return -1;
+	while ((count == 0 || all) && (more = pem_reader_next(&reader, &block, err)) != 0) {
+		int64_t from, until;
+
+		if (more < 0)
+			return -1;
+		if (strcmp(block.name, "CERTIFICATE") != 0)
+			continue;
+		if (der_validity(block.bytes, block.bytes + block.length, &from, &until, err))
+			return -1;
+		*not_before = from > *not_before ? from : *not_before;
+		*not_after = until < *not_after ? until : *not_after;
+		count++;
+	}
+	return count > 0 ? 0 : error_set(err, ERROR_CORRUPT, "no certificate in the PEM text");
+}
+
+int certificate_validity(struct pem_text pem, bool all, int64_t *not_before, int64_t *not_after)
+{
+	struct error ignored = { 0 };
+
+	return read_validity(pem, all, not_before, not_after, &ignored);
 }
 
 int certificate_not_after(struct pem_text pem, int64_t *not_after, struct error *err)
 {
-	struct pem_reader reader PEM_READER_CLEANUP = { 0 };
-	struct pem_block block PEM_BLOCK_CLEANUP = { 0 };
-	int more;
+	int64_t not_before;
 
-	if (pem_reader_open(&reader, pem, "certificate", err))
-		return -1;
-	while ((more = pem_reader_next(&reader, &block, err)) == 1) {
-		if (strcmp(block.name, "CERTIFICATE") != 0)
-			continue;
-		ERR_clear_error();
-		ASN1_TIME *time = der_not_after(block.bytes, block.bytes + block.length);
-		int result = certificate_time(time, not_after, err);
-
-		ASN1_TIME_free(time);
-		return result;
-	}
-	return more < 0 ? -1 : error_set(err, ERROR_CORRUPT, "no certificate in the PEM text");
+	return read_validity(pem, false, &not_before, not_after, err);
 }
 
 int certificate_public_key_pin(struct pem_text pem, char text[72], struct error *err)

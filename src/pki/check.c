@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/ip.h"
 #include "base/strings.h"
+#include "pki/check_memory.h"
 #include "pki/kubeconfig.h"
 #include "pki/openssl_int.h"
 
@@ -22,6 +23,7 @@ static bool refuse(struct check_reason *reason, const char *format, ...)
 	va_start(arguments, format);
 	(void)vsnprintf(reason->text, sizeof(reason->text), format, arguments);
 	va_end(arguments);
+	reason->not_after = 0;
 	return false;
 }
 
@@ -44,15 +46,11 @@ static void span_text(int64_t seconds, char *text, size_t size)
 	(void)snprintf(text, size, "%" PRId64 "s", seconds);
 }
 
-static bool times_are_good(X509 *certificate, int64_t threshold, struct check_reason *reason)
+static bool times_allow(int64_t not_before, int64_t not_after, int64_t threshold, struct check_reason *reason)
 {
-	int64_t now = clock_wall_seconds(), not_before, not_after;
-	struct error err = { 0 };
+	int64_t now = clock_wall_seconds();
 	char text[32];
 
-	if (certificate_time(X509_get0_notBefore(certificate), &not_before, &err) ||
-	    certificate_time(X509_get0_notAfter(certificate), &not_after, &err))
-		return refuse(reason, "%s", err.message);
 	if (not_before > now) {
 		clock_format_rfc3339(not_before, text, sizeof(text));
 		return refuse(reason, "not valid before %s", text);
@@ -65,7 +63,19 @@ static bool times_are_good(X509 *certificate, int64_t threshold, struct check_re
 		span_text(not_after - now, text, sizeof(text));
 		return refuse(reason, "expires in %s", text);
 	}
+	reason->not_after = not_after;
 	return true;
+}
+
+static bool times_are_good(X509 *certificate, int64_t threshold, struct check_reason *reason)
+{
+	int64_t not_before, not_after;
+	struct error err = { 0 };
+
+	if (certificate_time(X509_get0_notBefore(certificate), &not_before, &err) ||
+	    certificate_time(X509_get0_notAfter(certificate), &not_after, &err))
+		return refuse(reason, "%s", err.message);
+	return times_allow(not_before, not_after, threshold, reason);
 }
 
 static bool key_is_good(X509 *certificate, struct pem_text pem, struct check_reason *reason)
@@ -213,12 +223,11 @@ static bool common_name_is_good(X509 *certificate, const char *wanted, struct ch
 	return equal || refuse(reason, "common name is not \"%.200s\"", wanted);
 }
 
-bool check_certificate(const struct check_certificate *check, struct check_reason *reason)
+static bool certificate_is_good(const struct check_certificate *check, struct check_reason *reason)
 {
 	X509 *certificate X509_CLEANUP = NULL;
 	struct error err = { 0 };
 
-	reason->text[0] = '\0';
 	if (certificate_first(check->certificate, &certificate, &err))
 		return refuse(reason, "%s", err.message);
 	return times_are_good(certificate, check->threshold_seconds, reason) &&
@@ -229,12 +238,11 @@ bool check_certificate(const struct check_certificate *check, struct check_reaso
 	       (check->sans == NULL || sans_are_good(certificate, check->sans, reason));
 }
 
-bool check_authority(struct pem_text certificate, struct pem_text key, int64_t threshold_seconds, struct check_reason *reason)
+static bool authority_is_good(struct pem_text certificate, struct pem_text key, int64_t threshold_seconds, struct check_reason *reason)
 {
 	X509 *found X509_CLEANUP = NULL;
 	struct error err = { 0 };
 
-	reason->text[0] = '\0';
 	if (certificate_first(certificate, &found, &err))
 		return refuse(reason, "%s", err.message);
 	if (!times_are_good(found, threshold_seconds, reason) || !key_is_good(found, key, reason))
@@ -244,12 +252,11 @@ bool check_authority(struct pem_text certificate, struct pem_text key, int64_t t
 	return true;
 }
 
-bool check_service_account(struct pem_text public_key, struct pem_text private_key, struct check_reason *reason)
+static bool service_account_is_good(struct pem_text public_key, struct pem_text private_key, struct check_reason *reason)
 {
 	struct key *public_part KEY_CLEANUP = NULL, *private_part KEY_CLEANUP = NULL;
 	struct error err = { 0 };
 
-	reason->text[0] = '\0';
 	if (key_parse_public(public_key, &public_part, &err) || key_parse(private_key, &private_part, &err))
 		return refuse(reason, "%s", err.message);
 	if (!key_is_rsa(public_part))
@@ -266,28 +273,185 @@ static bool name_is_good(const char *what, const char *found, const char *wanted
 	return refuse(reason, "%s is \"%.80s\", not \"%.80s\"", what, found, wanted);
 }
 
+static bool kubeconfig_is_good(const struct check_kubeconfig *check, const struct kubeconfig_credentials *found,
+                               struct check_reason *reason)
+{
+	const struct check_certificate leaf = {
+		.certificate = pem_text(&found->certificate),
+		.key = pem_text(&found->key),
+		.authority = check->authority,
+		.usage = CERTIFICATE_CLIENT_AUTH,
+		.threshold_seconds = check->threshold_seconds,
+	};
+
+	if (!name_is_good("server", found->server, check->server, reason) ||
+	    !name_is_good("cluster", found->cluster, check->cluster, reason) || !name_is_good("user", found->user, check->user, reason))
+		return false;
+	if (found->authority.length != check->authority.length ||
+	    memcmp(found->authority.data ? found->authority.data : "", check->authority.bytes ? check->authority.bytes : "",
+	           check->authority.length) != 0)
+		return refuse(reason, "embeds another CA");
+	if (found->certificate.length == 0 || found->key.length == 0)
+		return refuse(reason, "client certificate or key is missing");
+	return certificate_is_good(&leaf, reason);
+}
+
+/* ---- what was found good before ---- */
+
+static void ask_certificate(const struct check_certificate *check, struct check_question *question)
+{
+	struct digest *digest = check_question_begin("certificate");
+
+	check_question_add(digest, check->certificate);
+	check_question_add(digest, check->key);
+	check_question_add(digest, check->authority);
+	digest_add(digest, &check->usage, sizeof(check->usage));
+	check_question_add_string(digest, check->common_name);
+	for (const char *const *san = check->sans; san != NULL && *san != NULL; san++)
+		check_question_add_string(digest, *san);
+	check_question_end(digest, question);
+}
+
+static void ask_pair(const char *kind, struct pem_text a, struct pem_text b, struct check_question *question)
+{
+	struct digest *digest = check_question_begin(kind);
+
+	check_question_add(digest, a);
+	check_question_add(digest, b);
+	check_question_end(digest, question);
+}
+
+static void ask_kubeconfig(const struct check_kubeconfig *check, struct check_question *question)
+{
+	struct digest *digest = check_question_begin("kubeconfig");
+
+	check_question_add(digest, check->text);
+	check_question_add(digest, check->authority);
+	check_question_add_string(digest, check->server);
+	check_question_add_string(digest, check->cluster);
+	check_question_add_string(digest, check->user);
+	check_question_end(digest, question);
+}
+
+/* True when the answer is known; *good is it, as of now. */
+static bool recall(const struct check_question *question, int64_t threshold_seconds, struct check_reason *reason, bool *good)
+{
+	int64_t now = clock_wall_seconds();
+	struct check_finding finding;
+
+	if (!check_memory_find(question, &finding) || finding.chain_from > now || finding.chain_until <= now)
+		return false;
+	*good = times_allow(finding.not_before, finding.not_after, threshold_seconds, reason);
+	return true;
+}
+
+/* Notes a good answer with the times of what it rests on; without them it is asked again. */
+static void keep(const struct check_question *question, struct pem_text certificate, struct pem_text authority)
+{
+	struct check_finding finding;
+
+	if (certificate_validity(certificate, false, &finding.not_before, &finding.not_after) != 0)
+		return;
+	finding.chain_from = finding.not_before;
+	finding.chain_until = finding.not_after;
+	if (authority.length > 0 && certificate_validity(authority, true, &finding.chain_from, &finding.chain_until) != 0)
+		return;
+	check_memory_put(question, &finding);
+}
+
+bool check_certificate(const struct check_certificate *check, struct check_reason *reason)
+{
+	struct check_question question;
+	bool good;
+
+	*reason = (struct check_reason){ 0 };
+	ask_certificate(check, &question);
+	if (recall(&question, check->threshold_seconds, reason, &good))
+		return good;
+	if (!certificate_is_good(check, reason))
+		return false;
+	keep(&question, check->certificate, check->authority);
+	return true;
+}
+
+void check_certificate_made(const struct check_certificate *check)
+{
+	struct check_question question;
+
+	ask_certificate(check, &question);
+	keep(&question, check->certificate, check->authority);
+}
+
+bool check_authority(struct pem_text certificate, struct pem_text key, int64_t threshold_seconds, struct check_reason *reason)
+{
+	struct check_question question;
+	bool good;
+
+	*reason = (struct check_reason){ 0 };
+	ask_pair("authority", certificate, key, &question);
+	if (recall(&question, threshold_seconds, reason, &good))
+		return good;
+	if (!authority_is_good(certificate, key, threshold_seconds, reason))
+		return false;
+	keep(&question, certificate, pem_text_bytes(NULL, 0));
+	return true;
+}
+
+void check_authority_made(struct pem_text certificate, struct pem_text key)
+{
+	struct check_question question;
+
+	ask_pair("authority", certificate, key, &question);
+	keep(&question, certificate, pem_text_bytes(NULL, 0));
+}
+
+bool check_service_account(struct pem_text public_key, struct pem_text private_key, struct check_reason *reason)
+{
+	struct check_question question;
+	struct check_finding finding;
+
+	*reason = (struct check_reason){ 0 };
+	ask_pair("service account", public_key, private_key, &question);
+	if (check_memory_find(&question, &finding))
+		return true;
+	if (!service_account_is_good(public_key, private_key, reason))
+		return false;
+	check_service_account_made(public_key, private_key);
+	return true;
+}
+
+void check_service_account_made(struct pem_text public_key, struct pem_text private_key)
+{
+	static const struct check_finding timeless = { .not_after = INT64_MAX, .chain_until = INT64_MAX };
+	struct check_question question;
+
+	ask_pair("service account", public_key, private_key, &question);
+	check_memory_put(&question, &timeless);
+}
+
 bool check_kubeconfig(const struct check_kubeconfig *check, struct check_reason *reason)
 {
 	struct kubeconfig_credentials found KUBECONFIG_CREDENTIALS_CLEANUP = { 0 };
+	struct check_question question;
 	struct error err = { 0 };
-	struct check_certificate leaf = { 0 };
+	bool good;
 
-	reason->text[0] = '\0';
+	*reason = (struct check_reason){ 0 };
+	ask_kubeconfig(check, &question);
+	if (recall(&question, check->threshold_seconds, reason, &good))
+		return good;
 	if (kubeconfig_read(check->text, &found, &err))
 		return refuse(reason, "%s", err.message);
-	if (!name_is_good("server", found.server, check->server, reason) ||
-	    !name_is_good("cluster", found.cluster, check->cluster, reason) || !name_is_good("user", found.user, check->user, reason))
+	if (!kubeconfig_is_good(check, &found, reason))
 		return false;
-	if (found.authority.length != check->authority.length ||
-	    memcmp(found.authority.data ? found.authority.data : "", check->authority.bytes ? check->authority.bytes : "",
-	           check->authority.length) != 0)
-		return refuse(reason, "embeds another CA");
-	if (found.certificate.length == 0 || found.key.length == 0)
-		return refuse(reason, "client certificate or key is missing");
-	leaf.certificate = pem_text(&found.certificate);
-	leaf.key = pem_text(&found.key);
-	leaf.authority = check->authority;
-	leaf.usage = CERTIFICATE_CLIENT_AUTH;
-	leaf.threshold_seconds = check->threshold_seconds;
-	return check_certificate(&leaf, reason);
+	keep(&question, pem_text(&found.certificate), check->authority);
+	return true;
+}
+
+void check_kubeconfig_made(const struct check_kubeconfig *check, struct pem_text certificate)
+{
+	struct check_question question;
+
+	ask_kubeconfig(check, &question);
+	keep(&question, certificate, check->authority);
 }

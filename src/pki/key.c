@@ -163,12 +163,16 @@ static EVP_PKEY *decode_private(const struct pem_block *block)
 	const unsigned char *place = block->bytes;
 	EVP_PKEY *handle;
 
-	if (strcmp(block->name, "RSA PRIVATE KEY") == 0)
+	if (strcmp(block->name, "RSA PRIVATE KEY") == 0) {
 		handle = d2i_PrivateKey(EVP_PKEY_RSA, NULL, &place, block->length);
-	else if (strcmp(block->name, "EC PRIVATE KEY") == 0)
+	} else if (strcmp(block->name, "EC PRIVATE KEY") == 0) {
+		handle = key_ec_read(block->bytes, block->length);
+		if (handle != NULL)
+			return handle;
 		handle = d2i_PrivateKey(EVP_PKEY_EC, NULL, &place, block->length);
-	else
+	} else {
 		handle = d2i_AutoPrivateKey(NULL, &place, block->length);
+	}
 	if (handle != NULL && place != block->bytes + block->length) { /* bytes behind the key: not what it claims to be */
 		EVP_PKEY_free(handle);
 		return NULL;
@@ -289,6 +293,8 @@ int key_write_private(const struct key *key, struct buffer *out, struct error *e
 	bio = BIO_new(BIO_s_secmem());
 	if (bio == NULL)
 		return openssl_error(err, ERROR_SYSTEM, "memory for PEM");
+	if (key_ec_write(key->handle, bio) == 1)
+		return drain(bio, 1, out, err);
 	return drain(bio, PEM_write_bio_PrivateKey_traditional(bio, key->handle, NULL, NULL, 0, NULL, NULL), out, err);
 }
 

@@ -48,6 +48,11 @@ int pem_reader_next(struct pem_reader *reader, struct pem_block *block, struct e
 void pem_reader_close(struct pem_reader *reader);
 #define PEM_READER_CLEANUP __attribute__((cleanup(pem_reader_close)))
 
+/* key_ec.c. Each gives up (NULL, 0, false) on what it does not know: then OpenSSL's general ways are taken. */
+EVP_PKEY *key_ec_read(const unsigned char *der, long length);      /* SEC1 with named curve and public key; not checked for consistency */
+int key_ec_write(const EVP_PKEY *handle, BIO *bio);                /* 1: `EC PRIVATE KEY` was written */
+bool key_ec_set_public(const EVP_PKEY *handle, X509_PUBKEY *into); /* into has no key yet */
+
 /* The certificate's public key as a struct key that borrows nothing. */
 int key_of_certificate(X509 *certificate, struct key **key, struct error *err);
 
@@ -57,4 +62,6 @@ int certificate_next(struct pem_reader *reader, X509 **certificate, struct error
 int certificate_first(struct pem_text pem, X509 **certificate, struct error *err);
 /* Seconds since the epoch. */
 int certificate_time(const ASN1_TIME *time, int64_t *seconds, struct error *err);
+/* Of the first certificate, or with `all` the time in which every one of the bundle is valid; keys are not decoded. 0, or -1. */
+int certificate_validity(struct pem_text pem, bool all, int64_t *not_before, int64_t *not_after);
 unsigned certificate_usages(X509 *certificate, bool *present);

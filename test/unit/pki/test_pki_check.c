@@ -12,6 +12,7 @@
 #include "base/strings.h"
 #include "pki/certificate.h"
 #include "pki/check.h"
+#include "pki/check_memory.h"
 #include "pki/kubeconfig.h"
 
 static const int64_t MOMENT = 1795216343; /* 2026-11-20T23:12:23Z */
@@ -287,6 +288,97 @@ static void test_kubeconfig(void **state)
 	assert_string_equal(reason.text, "kubeconfig: empty");
 }
 
+/* What was found or made good is not looked at again; only the very same parts are meant, and time goes on. */
+static void test_memory_of_good_findings(void **state)
+{
+	struct certificate_request request = { .common_name = "kube-apiserver", .usages = CERTIFICATE_SERVER_AUTH };
+	struct certificate_pair authority CERTIFICATE_PAIR_CLEANUP = { 0 }, other CERTIFICATE_PAIR_CLEANUP = { 0 };
+	struct certificate_pair leaf CERTIFICATE_PAIR_CLEANUP = { 0 };
+	struct check_certificate check;
+	struct check_reason reason;
+
+	make_authority("kubernetes", &authority);
+	make_authority("kubernetes", &other);
+	make_leaf(&authority, &request, &leaf);
+	check = (struct check_certificate){ .certificate = pem_text(&leaf.certificate),
+		                            .key = pem_text(&other.key), /* what no look at it would find good */
+		                            .authority = pem_text(&authority.certificate),
+		                            .threshold_seconds = DAY };
+	assert_false(check_certificate(&check, &reason));
+	check_certificate_made(&check);
+	assert_true(check_certificate(&check, &reason));
+	assert_true(reason.not_after == MOMENT + CERTIFICATE_LEAF_SECONDS);
+
+	check.threshold_seconds = CERTIFICATE_LEAF_SECONDS;
+	assert_false(check_certificate(&check, &reason));
+	assert_string_equal(reason.text, "expires in 365d");
+	check.threshold_seconds = DAY;
+	check.usage = CERTIFICATE_SERVER_AUTH;
+	assert_false(check_certificate(&check, &reason));
+	check.usage = 0;
+	check.common_name = "";
+	assert_false(check_certificate(&check, &reason));
+	check.common_name = NULL;
+	now = MOMENT + CERTIFICATE_LEAF_SECONDS;
+	assert_false(check_certificate(&check, &reason));
+	assert_true(string_has_prefix(reason.text, "expired on "));
+	assert_true(reason.not_after == 0);
+
+	assert_false(check_authority(pem_text(&authority.certificate), pem_text(&other.key), DAY, &reason));
+	check_authority_made(pem_text(&authority.certificate), pem_text(&other.key));
+	assert_true(check_authority(pem_text(&authority.certificate), pem_text(&other.key), DAY, &reason));
+	assert_false(check_service_account(pem_text(&authority.certificate), pem_text(&other.key), &reason));
+	check_service_account_made(pem_text(&authority.certificate), pem_text(&other.key));
+	assert_true(check_service_account(pem_text(&authority.certificate), pem_text(&other.key), &reason));
+}
+
+/* A finding rests on the CA too: once that has ended, the memory does not answer for it. */
+static void test_memory_ends_with_the_authority(void **state)
+{
+	struct certificate_request request = { .common_name = "client",
+		                               .usages = CERTIFICATE_CLIENT_AUTH,
+		                               .not_after = MOMENT + 2 * (int64_t)CERTIFICATE_AUTHORITY_SECONDS };
+	struct certificate_pair authority CERTIFICATE_PAIR_CLEANUP = { 0 }, leaf CERTIFICATE_PAIR_CLEANUP = { 0 };
+	struct check_certificate check;
+	struct check_reason reason;
+
+	make_authority("kubernetes", &authority);
+	make_leaf(&authority, &request, &leaf);
+	check = (struct check_certificate){ .certificate = pem_text(&leaf.certificate), .authority = pem_text(&authority.certificate) };
+	assert_true(check_certificate(&check, &reason));
+	now = MOMENT + CERTIFICATE_AUTHORITY_SECONDS + DAY;
+	assert_false(check_certificate(&check, &reason));
+}
+
+static void number_question(uint64_t number, struct check_question *question)
+{
+	struct digest *digest = check_question_begin("test");
+
+	digest_add(digest, &number, sizeof(number));
+	check_question_end(digest, question);
+}
+
+static void test_memory_is_bounded(void **state)
+{
+	enum { COUNT = 200 * 1000 };
+	struct check_question question;
+	struct check_finding finding = { 0 };
+	unsigned kept = 0;
+
+	for (uint64_t i = 0; i < COUNT; i++) {
+		number_question(i, &question);
+		assert_false(check_memory_find(&question, &finding));
+		check_memory_put(&question, &(struct check_finding){ .not_before = (int64_t)i, .not_after = 1 });
+		assert_true(check_memory_find(&question, &finding));
+		assert_true(finding.not_before == (int64_t)i);
+	}
+	for (uint64_t i = 0; i < COUNT; i++) {
+		number_question(i, &question);
+		kept += check_memory_find(&question, &finding);
+	}
+	assert_in_range(kept, 50 * 1000, 64 * 1024);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -297,6 +389,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_authority, fix_clock, free_clock),
 		cmocka_unit_test_setup_teardown(test_service_account, fix_clock, free_clock),
 		cmocka_unit_test_setup_teardown(test_kubeconfig, fix_clock, free_clock),
+		cmocka_unit_test_setup_teardown(test_memory_of_good_findings, fix_clock, free_clock),
+		cmocka_unit_test_setup_teardown(test_memory_ends_with_the_authority, fix_clock, free_clock),
+		cmocka_unit_test_setup_teardown(test_memory_is_bounded, fix_clock, free_clock),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -223,13 +223,43 @@ static void test_limits(void **state)
 	assert_int_equal(err.class, ERROR_EXHAUSTED);
 }
 
+/* What is written without OpenSSL's encoders is what they write. */
+static void test_elliptic_keys_as_openssl_writes_them(void **state)
+{
+	static const char *const groups[] = { "P-256", "P-384", "P-521" };
+
+	for (size_t i = 0; i < ARRAY_LENGTH(groups) * 64; i++) { /* leading zeros come up once in 256 */
+		EVP_PKEY *handle = EVP_PKEY_Q_keygen(NULL, NULL, "EC", groups[i % ARRAY_LENGTH(groups)]);
+		BIO *bio = BIO_new(BIO_s_mem());
+		struct key *key KEY_CLEANUP = NULL;
+		struct buffer written BUFFER_SECRET_CLEANUP = { 0 };
+		struct error err = { 0 };
+		char *text = NULL;
+		long length;
+
+		assert_int_equal(PEM_write_bio_PrivateKey_traditional(bio, handle, NULL, NULL, 0, NULL, NULL), 1);
+		length = BIO_get_mem_data(bio, &text);
+		assert_int_equal(key_parse(pem_text_bytes(text, (size_t)length), &key, &err), 0);
+		assert_int_equal(key_write_private(key, &written, &err), 0);
+		assert_int_equal(written.length, length);
+		assert_memory_equal(written.data, text, length);
+		BIO_free(bio);
+		EVP_PKEY_free(handle);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_algorithm_names),  cmocka_unit_test(test_round_trips),
-		cmocka_unit_test(test_foreign_forms),    cmocka_unit_test(test_parameters_before_the_key_are_skipped),
-		cmocka_unit_test(test_unsupported_keys), cmocka_unit_test(test_damaged_keys),
-		cmocka_unit_test(test_malformed),        cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_algorithm_names),
+		cmocka_unit_test(test_round_trips),
+		cmocka_unit_test(test_foreign_forms),
+		cmocka_unit_test(test_parameters_before_the_key_are_skipped),
+		cmocka_unit_test(test_unsupported_keys),
+		cmocka_unit_test(test_damaged_keys),
+		cmocka_unit_test(test_malformed),
+		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_elliptic_keys_as_openssl_writes_them),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
