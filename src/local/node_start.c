@@ -33,6 +33,8 @@ static void child_main(const struct node_start_options *options, int go, int log
 	setsid();
 	if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(log, STDOUT_FILENO) < 0 || dup2(log, STDERR_FILENO) < 0)
 		_exit(126);
+	/* Nothing of whoever called us lives on in the node: a lock or the end of a pipe would be held for as long as the node runs. */
+	(void)syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, 0);
 	char *const arguments[] = { (char *)options->program, (char *)"local", (char *)"node-init", (char *)options->config_path, NULL };
 	char *const environment[] = { (char *)"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", (char *)"HOME=/root",
 		                      (char *)"LC_ALL=C", NULL };

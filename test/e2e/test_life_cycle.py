@@ -60,6 +60,20 @@ def test_killed_then_up(nothing_left, root):
         cluster.down()
 
 
+def test_node_keeps_nothing_of_its_caller(nothing_left, root):
+    """A lock or a pipe that the caller of `up` holds is not held on by the node."""
+    cluster = LocalCluster("half", root)
+    reader, writer = os.pipe()
+    try:
+        subprocess.run(cluster.command("up", "--without-operator"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, pass_fds=[writer], check=True)
+        os.close(writer)
+        os.set_blocking(reader, False)
+        assert os.read(reader, 1) == b""
+    finally:
+        os.close(reader)
+        cluster.down()
+
+
 def test_down_twice_and_down_without_up(nothing_left, root):
     cluster = LocalCluster("never", root)
     cluster.down()
