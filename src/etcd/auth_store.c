@@ -310,6 +310,11 @@ static bool valid_range(const struct auth_permission *permission)
 	return end.length == 0 || (end.length == 1 && end.data[0] == '\0') || bytes_compare(permission->key, end) < 0;
 }
 
+static bool is_for(const struct auth_permission *permission, struct bytes key, struct bytes range_end)
+{
+	return bytes_equal(permission->key, key) && bytes_equal(permission->range_end, range_end);
+}
+
 /*
  * As etcd keeps them: in the order of keys, new ones behind those with the same key. Only the first of a key is looked at for one to change,
  * so a second permission on the same key with another end can come to stand there twice; that grants nothing more.
@@ -326,8 +331,7 @@ const struct etcd_error *auth_role_grant(struct auth_store *auth, const char *na
 		return &etcd_error_ROLE_NOT_FOUND;
 	while (place < role->count && bytes_compare(role->permissions[place].key, permission->key) < 0)
 		place++;
-	if (place < role->count && bytes_equal(role->permissions[place].key, permission->key) &&
-	    bytes_equal(role->permissions[place].range_end, permission->range_end)) {
+	if (place < role->count && is_for(&role->permissions[place], permission->key, permission->range_end)) {
 		role->permissions[place].access = permission->access;
 	} else {
 		while (place < role->count && bytes_equal(role->permissions[place].key, permission->key))
@@ -347,7 +351,7 @@ const struct etcd_error *auth_role_revoke(struct auth_store *auth, const char *n
 	if (role == NULL)
 		return &etcd_error_ROLE_NOT_FOUND;
 	for (size_t i = role->count; i-- > 0;) {
-		if (bytes_equal(role->permissions[i].key, key) && bytes_equal(role->permissions[i].range_end, range_end)) {
+		if (is_for(&role->permissions[i], key, range_end)) {
 			auth_role_drop(role, i);
 			found = true;
 		}

@@ -71,7 +71,25 @@ static const struct etcd_error *check_form(const struct txn_request *txn, int64_
 	return wrong != NULL ? wrong : check_operations(txn->failure, txn->failure_count, room - most);
 }
 
-/* What a branch writes: keys put, ranges deleted. Lists, because a transaction has few. */
+/*
+ * Lists are compared with lists, because a transaction has few writes. Nesting can multiply them beyond what --max-txn-ops says of one list, so the
+ * comparisons of one request are counted and end before anybody else has to wait.
+ */
+enum { COMPARISONS_MAXIMUM = 4 * 1024 * 1024 };
+
+struct comparing {
+	struct arena *arena;
+	uint64_t left;
+};
+
+static bool may_compare(struct comparing *comparing)
+{
+	if (comparing->left > 0)
+		comparing->left--;
+	return comparing->left > 0;
+}
+
+/* What a branch writes: keys put, ranges deleted. */
 struct writes {
 	struct written {
 		struct written *next;
@@ -85,9 +103,9 @@ struct writes {
 	} *deletes;
 };
 
-static bool is_put(const struct writes *writes, struct bytes key, bool *from_success)
+static bool is_put(const struct writes *writes, struct bytes key, bool *from_success, struct comparing *comparing)
 {
-	for (const struct written *put = writes->puts; put != NULL; put = put->next) {
+	for (const struct written *put = writes->puts; put != NULL && may_compare(comparing); put = put->next) {
 		if (bytes_equal(put->key, key)) {
 			*from_success = put->from_success;
 			return true;
@@ -96,9 +114,9 @@ static bool is_put(const struct writes *writes, struct bytes key, bool *from_suc
 	return false;
 }
 
-static bool is_deleted(const struct writes *writes, struct bytes key)
+static bool is_deleted(const struct writes *writes, struct bytes key, struct comparing *comparing)
 {
-	for (const struct removed *removed = writes->deletes; removed != NULL; removed = removed->next)
+	for (const struct removed *removed = writes->deletes; removed != NULL && may_compare(comparing); removed = removed->next)
 		if (removed->to.length == 0 ? bytes_equal(removed->from, key)
 		                            : bytes_compare(key, removed->from) >= 0 && bytes_compare(key, removed->to) < 0)
 			return true;
@@ -113,36 +131,37 @@ static void add_put(struct writes *writes, struct bytes key, bool from_success, 
 	writes->puts = put;
 }
 
-static bool collect(const struct operation *operations, uint32_t count, struct arena *arena, struct writes *writes);
+static bool collect(const struct operation *operations, uint32_t count, struct comparing *comparing, struct writes *writes);
 
 /* Keys of either branch of a nested transaction; both branches may put the same key, since only one of them runs. */
-static bool merge(struct writes *writes, const struct writes *branch, bool success, struct arena *arena)
+static bool merge(struct writes *writes, const struct writes *branch, bool success, struct comparing *comparing)
 {
 	for (const struct written *put = branch->puts; put != NULL; put = put->next) {
 		bool from_success = false;
 
-		if (is_put(writes, put->key, &from_success)) {
+		if (is_put(writes, put->key, &from_success, comparing)) {
 			if (success || !from_success)
 				return false;
-		} else if (is_deleted(writes, put->key)) {
+		} else if (is_deleted(writes, put->key, comparing)) {
 			return false;
 		} else {
-			add_put(writes, put->key, success, arena);
+			add_put(writes, put->key, success, comparing->arena);
 			continue;
 		}
-		if (is_deleted(writes, put->key))
+		if (is_deleted(writes, put->key, comparing))
 			return false;
 	}
 	return true;
 }
 
-static bool collect_nested(const struct txn_request *txn, struct arena *arena, struct writes *writes)
+static bool collect_nested(const struct txn_request *txn, struct comparing *comparing, struct writes *writes)
 {
 	struct writes success = { 0 }, failure = { 0 };
 	struct removed **end;
 
-	if (!collect(txn->success, txn->success_count, arena, &success) || !collect(txn->failure, txn->failure_count, arena, &failure) ||
-	    !merge(writes, &success, true, arena) || !merge(writes, &failure, false, arena))
+	if (!collect(txn->success, txn->success_count, comparing, &success) ||
+	    !collect(txn->failure, txn->failure_count, comparing, &failure) || !merge(writes, &success, true, comparing) ||
+	    !merge(writes, &failure, false, comparing))
 		return false;
 	for (struct written *put = writes->puts; put != NULL; put = put->next)
 		put->from_success = false;
@@ -155,40 +174,43 @@ static bool collect_nested(const struct txn_request *txn, struct arena *arena, s
 	return true;
 }
 
-static bool collect(const struct operation *operations, uint32_t count, struct arena *arena, struct writes *writes)
+static bool collect(const struct operation *operations, uint32_t count, struct comparing *comparing, struct writes *writes)
 {
 	bool ignored;
 
 	for (uint32_t i = 0; i < count; i++) {
 		if (operations[i].kind == OPERATION_DELETE) {
-			struct removed *removed = arena_alloc(arena, sizeof(*removed));
+			struct removed *removed = arena_alloc(comparing->arena, sizeof(*removed));
 
 			*removed = (struct removed){ writes->deletes, operations[i].delete.key, operations[i].delete.range_end };
 			writes->deletes = removed;
 		}
 	}
 	for (uint32_t i = 0; i < count; i++)
-		if (operations[i].kind == OPERATION_TXN && !collect_nested(&operations[i].txn, arena, writes))
+		if (operations[i].kind == OPERATION_TXN && !collect_nested(&operations[i].txn, comparing, writes))
 			return false;
 	for (uint32_t i = 0; i < count; i++) {
 		if (operations[i].kind != OPERATION_PUT)
 			continue;
-		if (is_put(writes, operations[i].put.key, &ignored) || is_deleted(writes, operations[i].put.key))
+		if (is_put(writes, operations[i].put.key, &ignored, comparing) || is_deleted(writes, operations[i].put.key, comparing))
 			return false;
-		add_put(writes, operations[i].put.key, false, arena);
+		add_put(writes, operations[i].put.key, false, comparing->arena);
 	}
 	return true;
 }
 
 const struct etcd_error *kv_check_txn(const struct txn_request *request, int64_t maximum_operations, struct arena *arena)
 {
+	struct comparing comparing = { arena, COMPARISONS_MAXIMUM + (uint64_t)maximum_operations * (uint64_t)maximum_operations };
 	struct writes success = { 0 }, failure = { 0 };
 	const struct etcd_error *wrong = check_form(request, maximum_operations);
+	bool good;
 
 	if (wrong != NULL)
 		return wrong;
-	if (!collect(request->success, request->success_count, arena, &success) ||
-	    !collect(request->failure, request->failure_count, arena, &failure))
-		return &etcd_error_DUPLICATE_KEY;
-	return NULL;
+	good = collect(request->success, request->success_count, &comparing, &success) &&
+	       collect(request->failure, request->failure_count, &comparing, &failure);
+	if (comparing.left == 0)
+		return &etcd_error_TOO_MANY_OPERATIONS;
+	return good ? NULL : &etcd_error_DUPLICATE_KEY;
 }

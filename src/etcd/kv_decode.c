@@ -138,10 +138,25 @@ bool kv_decode_compact(const char *bytes, size_t length, int64_t *revision, bool
 	return !reader.corrupt;
 }
 
+/* What is compared with is one of five fields, of which the last wins. One that does not belong to the target counts as its zero value. */
+static void choose_union(struct compare_request *compare, const struct protobuf_field *chosen)
+{
+	static const uint32_t fields[] = {
+		[COMPARE_VERSION] = 4, [COMPARE_CREATE] = 5, [COMPARE_MOD] = 6, [COMPARE_VALUE] = 7, [COMPARE_LEASE] = 8
+	};
+
+	if ((unsigned)compare->target > COMPARE_LEASE || fields[compare->target] != chosen->number)
+		return;
+	if (compare->target == COMPARE_VALUE)
+		compare->value = field_bytes(chosen);
+	else
+		compare->number = (int64_t)chosen->value;
+}
+
 static bool decode_compare(const struct protobuf_field *message, struct compare_request *compare)
 {
 	struct protobuf_reader reader = protobuf_reader_of(message->bytes, message->length);
-	struct protobuf_field field;
+	struct protobuf_field field, chosen = { .number = 0 };
 
 	*compare = (struct compare_request){ .key = { "", 0 }, .range_end = { "", 0 }, .value = { "", 0 } };
 	while (protobuf_next(&reader, &field)) {
@@ -162,11 +177,9 @@ static bool decode_compare(const struct protobuf_field *message, struct compare_
 		case 4:
 		case 5:
 		case 6:
-		case 8: /* one of them, the last wins; which one is told by `target` */
-			compare->number = (int64_t)field.value;
-			break;
 		case 7:
-			compare->value = field_bytes(&field);
+		case 8:
+			chosen = field;
 			break;
 		case 64:
 			compare->range_end = field_bytes(&field);
@@ -175,6 +188,7 @@ static bool decode_compare(const struct protobuf_field *message, struct compare_
 			break;
 		}
 	}
+	choose_union(compare, &chosen);
 	return !reader.corrupt;
 }
 

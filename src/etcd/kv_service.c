@@ -77,16 +77,10 @@ static bool too_large(const struct etcd_server *server, size_t length)
 	return length > server->options.maximum_request_bytes;
 }
 
-static void serve_put(struct grpc_call *call, const char *bytes, size_t length, void *argument)
+/* A change that is a single operation: `error` is what its form is refused for. */
+static void serve_single(struct etcd_server *server, struct grpc_call *call, const struct operation *operation, size_t length,
+                         const struct etcd_error *error)
 {
-	struct etcd_server *server = argument;
-	struct operation operation = { .kind = OPERATION_PUT };
-	const struct etcd_error *error = NULL;
-
-	if (!kv_decode_put(bytes, length, &operation.put))
-		error = &etcd_error_MALFORMED;
-	if (error == NULL)
-		error = kv_check_put(&operation.put);
 	if (error == NULL && too_large(server, length))
 		error = &etcd_error_REQUEST_TOO_LARGE;
 	if (error != NULL) {
@@ -94,29 +88,24 @@ static void serve_put(struct grpc_call *call, const char *bytes, size_t length, 
 	} else {
 		struct arena *arena ARENA_CLEANUP = arena_new();
 
-		serve_change(server, call, &operation, arena);
+		serve_change(server, call, operation, arena);
 	}
+}
+
+static void serve_put(struct grpc_call *call, const char *bytes, size_t length, void *argument)
+{
+	struct operation operation = { .kind = OPERATION_PUT };
+	bool good = kv_decode_put(bytes, length, &operation.put);
+
+	serve_single(argument, call, &operation, length, good ? kv_check_put(&operation.put) : &etcd_error_MALFORMED);
 }
 
 static void serve_delete(struct grpc_call *call, const char *bytes, size_t length, void *argument)
 {
-	struct etcd_server *server = argument;
 	struct operation operation = { .kind = OPERATION_DELETE };
-	const struct etcd_error *error = NULL;
+	bool good = kv_decode_delete(bytes, length, &operation.delete);
 
-	if (!kv_decode_delete(bytes, length, &operation.delete))
-		error = &etcd_error_MALFORMED;
-	if (error == NULL)
-		error = kv_check_delete(&operation.delete);
-	if (error == NULL && too_large(server, length))
-		error = &etcd_error_REQUEST_TOO_LARGE;
-	if (error != NULL) {
-		etcd_refuse(call, error);
-	} else {
-		struct arena *arena ARENA_CLEANUP = arena_new();
-
-		serve_change(server, call, &operation, arena);
-	}
+	serve_single(argument, call, &operation, length, good ? kv_check_delete(&operation.delete) : &etcd_error_MALFORMED);
 }
 
 static void serve_txn(struct grpc_call *call, const char *bytes, size_t length, void *argument)

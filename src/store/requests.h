@@ -43,8 +43,8 @@ struct compare_request {
 	enum compare_result result;
 	enum compare_target target;
 	struct bytes key, range_end;
-	int64_t number;     /* for all targets but VALUE */
-	struct bytes value; /* for VALUE */
+	int64_t number;     /* for all targets but VALUE; 0 when another one was given */
+	struct bytes value; /* for VALUE; empty when a number was given */
 };
 
 enum operation_kind { OPERATION_NONE, OPERATION_RANGE, OPERATION_PUT, OPERATION_DELETE, OPERATION_TXN };

@@ -132,9 +132,10 @@ static bool compare_holds(const struct compare_request *compare, int order)
 		return order > 0;
 	case COMPARE_LESS:
 		return order < 0;
-	default:
+	case COMPARE_NOT_EQUAL:
 		return order != 0;
 	}
+	return true; /* as etcd has it for a comparison that it does not know */
 }
 
 /* `version` NULL stands for a missing key: all its numbers are 0 and no comparison of its value holds. */
@@ -163,7 +164,8 @@ static bool compare_version(struct space *space, const struct compare_request *c
 	number = compare->target == COMPARE_VERSION  ? version->version
 	         : compare->target == COMPARE_CREATE ? version->create_revision
 	         : compare->target == COMPARE_MOD    ? version->mod_revision
-	                                             : version->lease;
+	         : compare->target == COMPARE_LEASE  ? version->lease
+	                                             : compare->number; /* a target that etcd does not know is equal */
 	return compare_holds(compare, (number > compare->number) - (number < compare->number));
 }
 

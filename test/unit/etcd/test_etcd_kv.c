@@ -44,6 +44,36 @@ static void a_creation_is_read(void **state)
 	arena_free(arena);
 }
 
+/* Of the union's fields the last wins, and only the one of the target is compared with. */
+static void a_comparison_has_one_operand(void **state)
+{
+	static const struct {
+		const char *bytes;
+		size_t length;
+		int64_t number;
+		size_t value;
+	} cases[] = {
+		{ "\x0a\x07\x10\x02\x1a\x01k\x30\x09", 9, 9, 0 },          /* MOD, mod_revision 9 */
+		{ "\x0a\x07\x10\x02\x1a\x01k\x20\x09", 9, 0, 0 },          /* MOD, version 9 */
+		{ "\x0a\x09\x10\x02\x1a\x01k\x30\x09\x20\x01", 11, 0, 0 }, /* MOD, mod_revision 9, then version 1 */
+		{ "\x0a\x09\x10\x02\x1a\x01k\x20\x01\x30\x09", 11, 9, 0 },
+		{ "\x0a\x08\x10\x03\x1a\x01k\x3a\x01v", 10, 0, 1 }, /* VALUE */
+		{ "\x0a\x0a\x10\x03\x1a\x01k\x3a\x01v\x20\x01", 12, 0, 0 },
+		{ "\x0a\x09\x20\x05\x1a\x01k\x10\x00\x10\x00", 11, 5, 0 }, /* the target after the operand */
+		{ "\x0a\x07\x10\x09\x1a\x01k\x20\x09", 9, 0, 0 },          /* a target that there is not */
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct arena *arena = arena_new();
+		struct txn_request txn;
+
+		assert_true(kv_decode_txn(cases[i].bytes, cases[i].length, arena, &txn));
+		assert_int_equal(txn.compares[0].number, cases[i].number);
+		assert_int_equal(txn.compares[0].value.length, cases[i].value);
+		arena_free(arena);
+	}
+}
+
 /* A cut message is malformed, except where a whole field ends. */
 static void a_cut_transaction_is_refused_or_shorter(void **state)
 {
@@ -167,6 +197,36 @@ static void operations_are_counted(void **state)
 	arena_free(arena);
 }
 
+/* 3 levels of 40 are within 128 each, and 64,000 puts together: such a request is refused before it has kept others waiting. */
+static void nested_writes_do_not_multiply(void **state)
+{
+	enum { WIDE = 40 };
+	struct arena *arena = arena_new();
+	struct operation *outer = arena_alloc(arena, WIDE * sizeof(*outer));
+	struct txn_request txn = { .success = outer, .success_count = WIDE };
+	uint32_t number = 0;
+
+	for (int i = 0; i < WIDE; i++) {
+		struct operation *middle = arena_alloc(arena, WIDE * sizeof(*middle));
+
+		outer[i] = txn_of((struct txn_request){ .success = middle, .success_count = WIDE });
+		for (int j = 0; j < WIDE; j++) {
+			struct operation *inner = arena_alloc(arena, WIDE * sizeof(*inner));
+
+			middle[j] = txn_of((struct txn_request){ .success = inner, .success_count = WIDE });
+			for (int k = 0; k < WIDE; k++, number++)
+				inner[k] = put_of(arena_strndup(
+					arena,
+					(char[]){ (char)(1 + number % 200), (char)(1 + number / 200 % 200), (char)(1 + number / 40000) },
+					3));
+		}
+	}
+	assert_ptr_equal(kv_check_txn(&txn, KV_OPERATIONS_DEFAULT, arena), &etcd_error_TOO_MANY_OPERATIONS);
+	txn.success_count = 1;
+	assert_null(kv_check_txn(&txn, KV_OPERATIONS_DEFAULT, arena));
+	arena_free(arena);
+}
+
 static void options_contradict(void **state)
 {
 	struct put_request put = { .key = BYTES("a"), .value = BYTES("v"), .ignore_value = true };
@@ -219,11 +279,13 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_creation_is_read),
+		cmocka_unit_test(a_comparison_has_one_operand),
 		cmocka_unit_test(a_cut_transaction_is_refused_or_shorter),
 		cmocka_unit_test(a_read_is_read),
 		cmocka_unit_test(nesting_is_bounded),
 		cmocka_unit_test(a_key_is_written_once),
 		cmocka_unit_test(operations_are_counted),
+		cmocka_unit_test(nested_writes_do_not_multiply),
 		cmocka_unit_test(options_contradict),
 		cmocka_unit_test(watch_requests_are_read),
 		cmocka_unit_test(answers_are_written_as_etcd_does),
