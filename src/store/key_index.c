@@ -76,10 +76,9 @@ struct key_record *key_index_find(const struct key_index *index, struct bytes ke
 
 static struct key_record *record_new(struct key_index *index, struct bytes key)
 {
-	struct key_record *record = calloc(1, sizeof(*record) + key.length);
+	struct key_record *record = slab_alloc(&index->slab, sizeof(*record) + key.length);
 
-	if (record == NULL)
-		abort();
+	*record = (struct key_record){ 0 };
 	record->priority = next_priority(index);
 	record->versions = &record->first;
 	record->capacity = 1;
@@ -114,8 +113,14 @@ static void free_versions(struct key_index *index, struct key_record *record)
 {
 	if (record->versions != &record->first) {
 		index->bytes -= record->capacity * sizeof(*record->versions);
-		free(record->versions);
+		slab_free(&index->slab, record->versions, record->capacity * sizeof(*record->versions));
 	}
+}
+
+static void free_record(struct key_index *index, struct key_record *record)
+{
+	free_versions(index, record);
+	slab_free(&index->slab, record, sizeof(*record) + record->key_length);
 }
 
 static void remove_record(struct key_index *index, struct key_record *record)
@@ -132,8 +137,7 @@ static void remove_record(struct key_index *index, struct key_record *record)
 	recount_up(parent);
 	index->records--;
 	index->bytes -= sizeof(*record) + record->key_length;
-	free_versions(index, record);
-	free(record);
+	free_record(index, record);
 }
 
 struct key_record *key_index_seek(const struct key_index *index, struct bytes key)
@@ -209,20 +213,15 @@ size_t key_index_count(const struct key_index *index, const struct key_range *ra
 
 static void reserve_version(struct key_index *index, struct key_record *record)
 {
-	uint32_t capacity = record->capacity < 4 ? 4 : record->capacity * 2;
+	uint32_t capacity = record->capacity * 2;
 	struct key_version *versions;
 
 	if (record->count < record->capacity)
 		return;
-	versions = reallocarray(record->versions == &record->first ? NULL : record->versions, capacity, sizeof(*versions));
-	if (versions == NULL)
-		abort();
-	if (record->versions == &record->first) {
-		memcpy(versions, &record->first, sizeof(*versions));
-		index->bytes += capacity * sizeof(*versions);
-	} else {
-		index->bytes += (capacity - record->capacity) * sizeof(*versions);
-	}
+	versions = slab_alloc(&index->slab, capacity * sizeof(*versions));
+	memcpy(versions, record->versions, record->count * sizeof(*versions));
+	free_versions(index, record);
+	index->bytes += capacity * sizeof(*versions);
 	record->versions = versions;
 	record->capacity = capacity;
 }
@@ -270,16 +269,21 @@ const struct key_version *key_record_before(const struct key_record *record, int
 	return key_record_at(record, revision - 1);
 }
 
+/* A key that was written often between two compactions gives most of its chain back. */
 static void shrink(struct key_index *index, struct key_record *record)
 {
-	struct key_version *versions = record->versions;
+	struct key_version *versions = &record->first;
 
-	if (record->count == 1 && versions != &record->first) {
-		record->first = versions[0];
-		free_versions(index, record);
-		record->versions = &record->first;
-		record->capacity = 1;
+	if (record->versions == &record->first || record->count > record->capacity / 4)
+		return;
+	if (record->count > 1) {
+		versions = slab_alloc(&index->slab, record->count * sizeof(*versions));
+		index->bytes += record->count * sizeof(*versions);
 	}
+	memcpy(versions, record->versions, record->count * sizeof(*versions));
+	free_versions(index, record);
+	record->versions = versions;
+	record->capacity = record->count;
 }
 
 bool key_index_compact(struct key_index *index, struct key_record *record, int64_t revision,
@@ -323,8 +327,7 @@ void key_index_free(struct key_index *index)
 		parent = record->parent;
 		if (parent != NULL)
 			*link_of(index, record) = NULL;
-		free_versions(index, record);
-		free(record);
+		free_record(index, record);
 		record = parent;
 	}
 	*index = (struct key_index){ 0 };

@@ -12,6 +12,7 @@
 
 #include "store/bytes.h"
 #include "store/key_range.h"
+#include "store/slab.h"
 
 /* One version of a key. A tombstone has version 0 and no value. */
 struct key_version {
@@ -40,6 +41,7 @@ struct key_index {
 	size_t records;        /* tombstoned ones included */
 	size_t bytes;          /* memory of records and chains */
 	uint64_t random_state; /* priorities */
+	struct slab slab;
 };
 
 static inline struct bytes key_record_key(const struct key_record *record)

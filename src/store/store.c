@@ -2,6 +2,7 @@
 #include "store/store.h"
 
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -13,7 +14,7 @@
 #include "store/log_file.h"
 #include "store/store_int.h"
 
-enum { DEFAULT_CACHE = 12 * 1024 * 1024, COMPACT_SLICE = 2000, LEASE_SLICE = 500, LEASE_PACE_MS = 500 };
+enum { DEFAULT_CACHE = 12 * 1024 * 1024, COMPACT_SLICE = 2000, LEASE_SLICE = 500, LEASE_PACE_MS = 500, MEMORY_PACE_MS = 1000 };
 
 struct store_space *store_find(struct store *store, uint64_t id)
 {
@@ -204,9 +205,21 @@ static void log_durable(void *argument, struct log_batch *batch)
 static void on_applied(void *argument)
 {
 	struct notice notice = *(struct notice *)argument;
+	struct store *store = notice.store;
 
 	free(argument);
-	value_cache_unpin(notice.store->cache, notice.number);
+	value_cache_unpin(store->cache, notice.number);
+	if (store->memory_timer != NULL && !store->memory_due) {
+		store->memory_due = true;
+		loop_timer_arm(store->memory_timer, MEMORY_PACE_MS);
+	}
+}
+
+/* What the writes of the last moment left behind lies between things that stay, where the C library would keep it for ever. */
+static void memory_due(void *argument)
+{
+	((struct store *)argument)->memory_due = false;
+	(void)malloc_trim(0);
 }
 
 static void home_applied(void *argument, uint64_t id, uint64_t sequence)
@@ -318,6 +331,7 @@ static void make_timers(void *argument)
 	store->compaction_timer = loop_timer_new(store->loop, compaction_due, store);
 	store->watch_timer = loop_timer_new(store->loop, watches_due, store);
 	store->lease_timer = loop_timer_new(store->loop, leases_due, store);
+	store->memory_timer = loop_timer_new(store->loop, memory_due, store);
 	loop_timer_arm(store->compaction_timer, 0);
 	loop_timer_arm(store->lease_timer, 0);
 }
@@ -329,6 +343,8 @@ static void free_timers(void *argument)
 	loop_timer_free(store->compaction_timer);
 	loop_timer_free(store->watch_timer);
 	loop_timer_free(store->lease_timer);
+	loop_timer_free(store->memory_timer);
+	store->memory_timer = NULL;
 }
 
 static void free_store(struct store *store)

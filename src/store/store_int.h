@@ -53,7 +53,8 @@ struct store {
 	struct fifo commits, waiters;
 	void (*watched)(void *argument);
 	void *watched_argument;
-	struct loop_timer *compaction_timer, *watch_timer, *lease_timer;
+	struct loop_timer *compaction_timer, *watch_timer, *lease_timer, *memory_timer;
+	bool memory_due;
 };
 
 struct store_space *store_find(struct store *store, uint64_t id);

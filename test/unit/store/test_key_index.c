@@ -151,6 +151,35 @@ static void the_cache_sheds_only_what_home_has(void **state)
 	blob_unref(value);
 }
 
+static void a_slab_gives_back_what_is_free(void **state)
+{
+	enum { THINGS = 3000 };
+	struct slab slab = { 0 };
+	static char *things[THINGS];
+
+	for (unsigned round = 0; round < 3; round++) {
+		for (size_t i = 0; i < THINGS; i++) {
+			size_t size = i % 1200;
+
+			things[i] = slab_alloc(&slab, size);
+			assert_int_equal((uintptr_t)things[i] % 16, 0);
+			memset(things[i], (int)(i % 251), size);
+		}
+		/* Every other, then the rest: places are used again and pages go. */
+		for (size_t i = 0; i < THINGS; i = i + 2 < THINGS || i % 2 ? i + 2 : 1) {
+			size_t size = i % 1200;
+
+			for (size_t at = 0; at < size; at++)
+				assert_int_equal((unsigned char)things[i][at], i % 251);
+			slab_free(&slab, things[i], size);
+			if (i == THINGS - 1)
+				break;
+		}
+	}
+	for (size_t class = 0; class < SLAB_CLASSES; class ++)
+		assert_null(slab.room[class]);
+}
+
 static void what_was_overwritten_leaves_the_cache_first(void **state)
 {
 	struct value_cache *cache = value_cache_new(8000);
@@ -180,11 +209,9 @@ static void what_was_overwritten_leaves_the_cache_first(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(counts_and_order_match_a_plain_array),
-		cmocka_unit_test(compaction_keeps_what_can_still_be_asked_for),
-		cmocka_unit_test(ranges_mean_what_etcd_means),
-		cmocka_unit_test(the_cache_sheds_only_what_home_has),
-		cmocka_unit_test(what_was_overwritten_leaves_the_cache_first),
+		cmocka_unit_test(counts_and_order_match_a_plain_array), cmocka_unit_test(compaction_keeps_what_can_still_be_asked_for),
+		cmocka_unit_test(ranges_mean_what_etcd_means),          cmocka_unit_test(the_cache_sheds_only_what_home_has),
+		cmocka_unit_test(a_slab_gives_back_what_is_free),       cmocka_unit_test(what_was_overwritten_leaves_the_cache_first),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
