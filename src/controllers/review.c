@@ -40,14 +40,11 @@ void review_add(struct review_tenant *tenant, const char *kind, const char *name
 }
 
 /* A pass that is thrown away may need keys: what it signs is never stored. */
-static char *throw_away_key(void *context, bool service_account, struct error *err)
+static struct key *throw_away_key(void *context, bool service_account, struct error *err)
 {
-	BUFFER_SECRET_CLEANUP struct buffer text = { 0 };
-	KEY_CLEANUP struct key *key = NULL;
+	struct key *key = NULL;
 
-	if (key_generate(service_account ? KEY_RSA_2048 : KEY_ECDSA_P256, &key, err) < 0 || key_write_private(key, &text, err) < 0)
-		return NULL;
-	return buffer_take(&text);
+	return key_generate(service_account ? KEY_RSA_2048 : KEY_ECDSA_P256, &key, err) == 0 ? key : NULL;
 }
 
 static const struct kube_resource *resource_of(enum object_kind kind)

@@ -86,27 +86,19 @@ static void on_reference(const struct kube_notice *notice, void *argument)
 }
 
 /* The steps ask for keys one at a time; the service-account key usually comes from the stock made in advance. */
-static char *generate_key(void *argument, bool service_account, struct error *err)
+static struct key *generate_key(void *argument, bool service_account, struct error *err)
 {
 	struct tenant_controller *controller = argument;
-	BUFFER_SECRET_CLEANUP struct buffer text = { 0 };
 	enum key_algorithm algorithm;
 
-	if (service_account) {
-		CERTIFICATE_PAIR_CLEANUP struct certificate_pair pair = { 0 };
-		struct issuer_job job = { .kind = ISSUER_SERVICE_ACCOUNT, .pair = &pair };
-
-		if (issuer_run(controller->context->issuer, &job, 1, NULL, err) < 0)
-			return NULL;
-		return buffer_take(&pair.key);
-	}
-	KEY_CLEANUP struct key *key = NULL;
-
+	if (service_account)
+		return issuer_key(controller->context->issuer, NULL, err);
 	if (key_algorithm_parse(controller->context->options->key_algorithm, "--key-algorithm", &algorithm, err) < 0 ||
-	    key_generate(algorithm, &key, err) < 0 || key_write_private(key, &text, err) < 0)
+	    key_generate(algorithm, &key, err) < 0)
 		return NULL;
-	return buffer_take(&text);
+	return key;
 }
+	struct key *key = NULL;
 
 struct tenant_controller *tenant_controller_new(struct manager_context *context, struct error *err)
 {

@@ -15,6 +15,7 @@ int authority_create(struct pass *pass, const char *common_name, struct secret_d
 		return -1;
 	secret_data_set(pass, data, certificate_key, certificate.data, certificate.length);
 	secret_data_set(pass, data, private_key, key_text.data, key_text.length);
+	check_authority_made(secret_data_pem(data, certificate_key), secret_data_pem(data, private_key));
 	return 0;
 }
 

@@ -50,6 +50,9 @@ static int plan_etcd(struct pass *pass, const json_t *live, struct secret_data *
 	if (credential_issue(pass, pem_text_string(store->ca_certificate), pem_text_string(store->ca_private_key), &request, data,
 	                     KEY_SERVER_CERTIFICATE, KEY_SERVER_PRIVATE_KEY, err) != 0)
 		return fail_issue(pass, store, err);
+	check.certificate = secret_data_pem(data, KEY_SERVER_CERTIFICATE);
+	check.key = secret_data_pem(data, KEY_SERVER_PRIVATE_KEY);
+	check_certificate_made(&check);
 	return 0;
 }
 

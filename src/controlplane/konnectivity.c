@@ -84,9 +84,12 @@ int konnectivity_certificate_plan(struct pass *pass, struct error *err)
 		if (credential_issue(pass, check.authority, credential_authority_key(pass, CREDENTIAL_CA), &request, &data,
 		                     KEY_TLS_CERTIFICATE, KEY_TLS_PRIVATE_KEY, err) != 0)
 			return -1;
+		check.certificate = secret_data_pem(&data, KEY_TLS_CERTIFICATE);
+		check.key = secret_data_pem(&data, KEY_TLS_PRIVATE_KEY);
+		check_certificate_made(&check);
 		changed = true;
 	}
-	pass_note_renewal(pass, secret_data_pem(&data, KEY_TLS_CERTIFICATE).bytes, secret_data_pem(&data, KEY_TLS_CERTIFICATE).length);
+	pass_note_renewal(pass, check.certificate.bytes, check.certificate.length);
 	credential_finish(pass, CREDENTIAL_KONNECTIVITY_CERTIFICATE, &data, keys, NULL, changed, rotate);
 	return 0;
 }
@@ -125,6 +128,8 @@ int konnectivity_kubeconfig_plan(struct pass *pass, struct error *err)
 		                                               .key = secret_data_pem(pair, KEY_TLS_PRIVATE_KEY) },
 		                 &text);
 		secret_data_set(pass, &data, KEY_KONNECTIVITY_CONF, text.data, text.length);
+		check.text = secret_data_pem(&data, KEY_KONNECTIVITY_CONF);
+		check_kubeconfig_made(&check, secret_data_pem(pair, KEY_TLS_CERTIFICATE));
 		changed = true;
 	}
 	/* Upstream stamps the rotation annotation whenever it writes this file. */

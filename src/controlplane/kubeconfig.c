@@ -24,6 +24,18 @@ static void whole_checksum(struct pass *pass, const struct secret_data *data, co
 	digest_finish_hex(digest, hex);
 }
 
+static struct check_kubeconfig question(struct pass *pass, const struct kubeconfig_file *file, const struct secret_data *data)
+{
+	return (struct check_kubeconfig){
+		.text = secret_data_pem(data, file->key),
+		.authority = credential_authority(pass, CREDENTIAL_CA),
+		.server = file->server,
+		.cluster = pass->input->tenant->name,
+		.user = file->user,
+		.threshold_seconds = pass->input->options->certificate_threshold,
+	};
+}
+
 static int create_file(struct pass *pass, const struct kubeconfig_file *file, struct secret_data *data, struct error *err)
 {
 	const char *const organizations[] = { file->group, NULL };
@@ -32,45 +44,36 @@ static int create_file(struct pass *pass, const struct kubeconfig_file *file, st
 		                               .organizations = file->group ? organizations : NULL };
 	struct buffer text BUFFER_SECRET_CLEANUP = { 0 };
 	struct secret_data pair = { 0 };
+	struct check_kubeconfig made;
+	struct pem_text certificate;
 
 	if (credential_issue(pass, credential_authority(pass, CREDENTIAL_CA), credential_authority_key(pass, CREDENTIAL_CA), &request,
 	                     &pair, "certificate", "key", err) != 0)
 		return error_wrap(err, "%s", file->key);
+	certificate = secret_data_pem(&pair, "certificate");
 	kubeconfig_write(&(struct kubeconfig_content){ .server = file->server,
 	                                               .cluster = pass->input->tenant->name,
 	                                               .user = file->user,
 	                                               .authority = credential_authority(pass, CREDENTIAL_CA),
-	                                               .certificate = secret_data_pem(&pair, "certificate"),
+	                                               .certificate = certificate,
 	                                               .key = secret_data_pem(&pair, "key") },
 	                 &text);
 	secret_data_set(pass, data, file->key, text.data, text.length);
+	made = question(pass, file, data);
+	check_kubeconfig_made(&made, certificate);
+	pass_note_renewal(pass, certificate.bytes, certificate.length);
 	return 0;
 }
 
 static bool is_good(struct pass *pass, const struct kubeconfig_file *file, const struct secret_data *data)
 {
-	struct check_kubeconfig check = {
-		.text = secret_data_pem(data, file->key),
-		.authority = credential_authority(pass, CREDENTIAL_CA),
-		.server = file->server,
-		.cluster = pass->input->tenant->name,
-		.user = file->user,
-		.threshold_seconds = pass->input->options->certificate_threshold,
-	};
+	struct check_kubeconfig check = question(pass, file, data);
 	struct check_reason reason;
 
-	return check.text.length > 0 && check_kubeconfig(&check, &reason);
-}
-
-static void note_renewals(struct pass *pass, const struct kubeconfig_file *files, size_t count, const struct secret_data *data)
-{
-	for (size_t i = 0; i < count; i++) {
-		struct kubeconfig_credentials credentials KUBECONFIG_CREDENTIALS_CLEANUP = { 0 };
-		struct error ignored;
-
-		if (kubeconfig_read(secret_data_pem(data, files[i].key), &credentials, &ignored) == 0)
-			pass_note_renewal(pass, credentials.certificate.data, credentials.certificate.length);
-	}
+	if (check.text.length == 0 || !check_kubeconfig(&check, &reason))
+		return false;
+	pass_note_end(pass, reason.not_after);
+	return true;
 }
 
 int kubeconfig_plan(struct pass *pass, enum credential which, const struct kubeconfig_file *files, size_t count, const char *address,
@@ -95,7 +98,6 @@ int kubeconfig_plan(struct pass *pass, enum credential which, const struct kubec
 	}
 	if (changed)
 		whole_checksum(pass, &data, address, checksum);
-	note_renewals(pass, files, count, &data);
 	credential_finish(pass, which, &data, keys, checksum, changed, rotate);
 	return 0;
 }

@@ -16,16 +16,19 @@ int leaf_plan(struct pass *pass, const struct leaf *leaf, struct error *err)
 	};
 	bool rotate = secret_rotation_requested(live), changed = false;
 	struct check_reason reason;
-	struct pem_text certificate;
 
 	if (rotate || check.certificate.length == 0 || check.key.length == 0 || !check_certificate(&check, &reason)) {
 		if (credential_issue(pass, check.authority, credential_authority_key(pass, leaf->authority), leaf->request, &data,
 		                     leaf->certificate_key, leaf->private_key, err) != 0)
 			return -1;
+		check.certificate = secret_data_pem(&data, leaf->certificate_key);
+		check.key = secret_data_pem(&data, leaf->private_key);
+		check_certificate_made(&check);
+		pass_note_renewal(pass, check.certificate.bytes, check.certificate.length);
 		changed = true;
+	} else {
+		pass_note_end(pass, reason.not_after);
 	}
-	certificate = secret_data_pem(&data, leaf->certificate_key);
-	pass_note_renewal(pass, certificate.bytes, certificate.length);
 	credential_finish(pass, leaf->credential, &data, keys, NULL, changed, rotate);
 	return 0;
 }

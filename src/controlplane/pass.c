@@ -192,12 +192,17 @@ void metadata_merge(json_t *object, const json_t *additional)
 void pass_note_renewal(struct pass *pass, const char *certificate, size_t length)
 {
 	struct error ignored;
-	int64_t not_after, moment;
+	int64_t not_after;
 
-	if (certificate_not_after(pem_text_bytes(certificate, length), &not_after, &ignored) != 0)
-		return;
-	moment = not_after - pass->input->options->certificate_threshold;
-	if (pass->state->next_renewal == 0 || moment < pass->state->next_renewal)
+	if (certificate_not_after(pem_text_bytes(certificate, length), &not_after, &ignored) == 0)
+		pass_note_end(pass, not_after);
+}
+
+void pass_note_end(struct pass *pass, int64_t not_after)
+{
+	int64_t moment = not_after - pass->input->options->certificate_threshold;
+
+	if (not_after != 0 && (pass->state->next_renewal == 0 || moment < pass->state->next_renewal))
 		pass->state->next_renewal = moment;
 }
 

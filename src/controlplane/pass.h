@@ -73,6 +73,7 @@ struct pass_state {
 	const char *const *certificate_sans;                    /* kubeadm's certSANs; NULL-terminated */
 	struct credential_result credentials[CREDENTIAL_COUNT];
 	struct pending_record *records, **records_end;
+	struct open_authority *authorities; /* those that signed in this pass */
 	int64_t next_renewal;
 };
 
@@ -92,6 +93,8 @@ json_t *pass_own(struct pass *pass, json_t *value);
 /* The profile of the tenant's Deployment: as asked by annotation on the tenant, else as the live one was made, else the default. */
 enum template_profile pass_profile(const struct pass *pass);
 void pass_note_renewal(struct pass *pass, const char *certificate, size_t length);
+/* The same with the end of the certificate at hand, as check.h gives it; 0 says nothing. */
+void pass_note_end(struct pass *pass, int64_t not_after);
 
 /* Secrets: secret_data.c */
 const json_t *pass_secret(const struct pass *pass, const char *name);

@@ -213,28 +213,63 @@ struct pem_text credential_authority_key(const struct pass *pass, enum credentia
 int pass_generate_key(struct pass *pass, bool service_account, struct key **key, struct error *err)
 {
 	const struct step_options *options = pass->input->options;
-	char *text SECRET_CLEANUP = NULL;
 
 	if (!options->generate_key)
 		return key_generate(service_account ? KEY_RSA_2048 : KEY_ECDSA_P256, key, err);
-	text = options->generate_key(options->generate_key_context, service_account, err);
-	if (!text)
+	*key = options->generate_key(options->generate_key_context, service_account, err);
+	return *key ? 0 : -1;
+}
+
+/* Several leaves of one pass have the same signer; decoding it costs more than signing. */
+struct open_authority {
+	struct pem_text certificate, key;
+	struct certificate_authority *authority;
+	struct open_authority *next;
+};
+
+static bool same_text(struct pem_text a, struct pem_text b)
+{
+	return a.length == b.length && (a.length == 0 || memcmp(a.bytes, b.bytes, a.length) == 0);
+}
+
+static void close_authority(void *argument)
+{
+	certificate_authority_free(argument);
+}
+
+static int open_authority(struct pass *pass, struct pem_text certificate, struct pem_text key, struct certificate_authority **authority,
+                          struct error *err)
+{
+	struct open_authority *open;
+
+	for (open = pass->state->authorities; open; open = open->next) {
+		if (same_text(open->certificate, certificate) && same_text(open->key, key)) {
+			*authority = open->authority;
+			return 0;
+		}
+	}
+	if (certificate_authority_open(certificate, key, authority, err) != 0)
 		return -1;
-	return key_parse(pem_text_string(text), key, err);
+	arena_defer(pass->arena, close_authority, *authority);
+	open = arena_alloc(pass->arena, sizeof(*open));
+	*open = (struct open_authority){
+		.certificate = certificate, .key = key, .authority = *authority, .next = pass->state->authorities
+	};
+	pass->state->authorities = open;
+	return 0;
 }
 
 int credential_issue(struct pass *pass, struct pem_text authority_text, struct pem_text authority_key,
                      const struct certificate_request *request, struct secret_data *data, const char *certificate_key,
                      const char *private_key, struct error *err)
 {
-	struct certificate_authority *authority CERTIFICATE_AUTHORITY_CLEANUP = NULL;
+	struct certificate_authority *authority = NULL;
 	struct buffer certificate BUFFER_CLEANUP = { 0 };
 	struct buffer key_text BUFFER_SECRET_CLEANUP = { 0 };
 	struct key *key KEY_CLEANUP = NULL;
 
-	if (certificate_authority_open(authority_text, authority_key, &authority, err) != 0 ||
-	    pass_generate_key(pass, false, &key, err) != 0 || certificate_issue(authority, request, key, &certificate, err) != 0 ||
-	    key_write_private(key, &key_text, err) != 0)
+	if (open_authority(pass, authority_text, authority_key, &authority, err) != 0 || pass_generate_key(pass, false, &key, err) != 0 ||
+	    certificate_issue(authority, request, key, &certificate, err) != 0 || key_write_private(key, &key_text, err) != 0)
 		return -1;
 	secret_data_set(pass, data, certificate_key, certificate.data, certificate.length);
 	secret_data_set(pass, data, private_key, key_text.data, key_text.length);

@@ -13,6 +13,7 @@ static int create_pair(struct pass *pass, struct secret_data *data, struct error
 		return -1;
 	secret_data_set(pass, data, KEY_SERVICE_ACCOUNT_PUBLIC, public_text.data, public_text.length);
 	secret_data_set(pass, data, KEY_SERVICE_ACCOUNT_PRIVATE, private_text.data, private_text.length);
+	check_service_account_made(secret_data_pem(data, KEY_SERVICE_ACCOUNT_PUBLIC), secret_data_pem(data, KEY_SERVICE_ACCOUNT_PRIVATE));
 	return 0;
 }
 

@@ -33,6 +33,8 @@
 #include "base/error.h"
 #include "base/json.h"
 
+struct key; /* pki/key.h */
+
 enum object_kind {
 	OBJECT_SERVICE,
 	OBJECT_CONFIG_MAP,
@@ -63,11 +65,11 @@ struct step_options {
 	const char *kine_image;
 	bool gateway_served; /* gateway.networking.k8s.io/v1 TLSRoute is served */
 	/*
-	 * A new private key as PEM for a certificate (`service_account` false: the --key-algorithm) or for signing service-account tokens
-	 * (true: always RSA-2048, upstream replaces any other and breaks every token). malloc'd, freed by the step with secret_free(). NULL
-	 * with *err set; ERROR_PENDING when keys are made elsewhere and this pass should be tried again.
+	 * A new private key for a certificate (`service_account` false: the --key-algorithm) or for signing service-account tokens (true:
+	 * always RSA-2048, upstream replaces any other and breaks every token), owned by the step. NULL with *err set; ERROR_PENDING when
+	 * keys are made elsewhere and this pass should be tried again.
 	 */
-	char *(*generate_key)(void *context, bool service_account, struct error *err);
+	struct key *(*generate_key)(void *context, bool service_account, struct error *err);
 	void *generate_key_context;
 };
 

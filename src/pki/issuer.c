@@ -294,3 +294,17 @@ int issuer_run(struct issuer *issuer, struct issuer_job *jobs, size_t count, str
 		certificate_pair_free(jobs[i].pair);
 	return result;
 }
+
+struct key *issuer_key(struct issuer *issuer, struct cancel *cancel, struct error *err)
+{
+	struct order order;
+	struct key *key = NULL;
+
+	place_order(issuer, KEY_RSA_2048, &order);
+	if (await_orders(issuer, &order, 1, cancel, err) == 0)
+		key = order.key;
+	withdraw_orders(issuer, &order, 1);
+	if (key == NULL)
+		key_free(order.key);
+	return key;
+}

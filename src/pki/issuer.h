@@ -50,5 +50,7 @@ struct issuer_job {
  * are finished and thrown away in the background.
  */
 int issuer_run(struct issuer *issuer, struct issuer_job *jobs, size_t count, struct cancel *cancel, struct error *err);
+/* One RSA-2048 key, from the stock when there is one; key_free(). NULL with the error, or when cancel triggers. */
+struct key *issuer_key(struct issuer *issuer, struct cancel *cancel, struct error *err);
 /* RSA-2048 keys ready in the stock now: for a gauge and for tests. */
 unsigned issuer_stock(struct issuer *issuer);

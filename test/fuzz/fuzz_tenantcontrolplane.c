@@ -49,9 +49,11 @@ static void make_fixed(void)
 	fixed.authority = buffer_take(&certificate);
 }
 
-static char *generate_key(void *context, bool service_account, struct error *err)
+static struct key *generate_key(void *context, bool service_account, struct error *err)
 {
-	return string_dup(service_account ? fixed.account_key : fixed.certificate_key);
+	struct key *key = NULL;
+
+	return key_parse(pem_text_string(service_account ? fixed.account_key : fixed.certificate_key), &key, err) == 0 ? key : NULL;
 }
 
 struct world {

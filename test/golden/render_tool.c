@@ -43,22 +43,22 @@ struct world {
 	const json_t *secrets[MAXIMUM_DOCUMENTS];
 };
 
-static char *generate_key(void *context, bool service_account, struct error *err)
+static struct key *generate_key(void *context, bool service_account, struct error *err)
 {
 	struct world *world = context;
-	struct buffer text = { 0 };
-	struct key *fresh KEY_CLEANUP = NULL;
+	struct buffer text BUFFER_SECRET_CLEANUP = { 0 };
+	struct key *fresh = NULL;
 	enum key_algorithm algorithm = KEY_RSA_2048;
 
 	if (!service_account && key_algorithm_parse(world->key_algorithm, "--key-algorithm", &algorithm, err) != 0)
 		return NULL;
 	if (world->describe && !world->key && key_generate(algorithm, &world->key, err) != 0)
 		return NULL;
-	if (!world->describe && key_generate(algorithm, &fresh, err) != 0)
+	if (!world->describe)
+		return key_generate(algorithm, &fresh, err) == 0 ? fresh : NULL;
+	if (key_write_private(world->key, &text, err) != 0 || key_parse(pem_text(&text), &fresh, err) != 0)
 		return NULL;
-	if (key_write_private(world->describe ? world->key : fresh, &text, err) != 0)
-		return NULL;
-	return buffer_take(&text);
+	return fresh;
 }
 
 static const json_t *find(const struct world *world, const char *kind, const char *namespace, const char *name)
