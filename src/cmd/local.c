@@ -43,6 +43,7 @@ static int cmd_local_ready(int argc, char **argv)
 
 static const struct local_command commands[] = {
 	{ "up", "start the environment, or repair it; does nothing that is done already", cmd_local_up },
+	{ "worker", "give a tenant a worker node, or take one away", cmd_local_worker },
 	{ "status", "show nodes, processes, tenants, images and memory", cmd_local_status },
 	{ "kubeconfig", "print the kubeconfig of the admin cluster or of a tenant", cmd_local_kubeconfig },
 	{ "down", "stop the environment; data stays for the next up unless --purge", cmd_local_down },

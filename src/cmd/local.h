@@ -9,6 +9,7 @@ int cmd_local_up(int argc, char **argv);
 int cmd_local_down(int argc, char **argv);
 int cmd_local_status(int argc, char **argv);
 int cmd_local_kubeconfig(int argc, char **argv);
+int cmd_local_worker(int argc, char **argv);
 int cmd_local_doctor(int argc, char **argv);
 int cmd_local_balancer(int argc, char **argv);
 

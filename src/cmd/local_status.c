@@ -26,12 +26,14 @@ static void print_nodes(const json_t *nodes)
 	for (size_t i = 0; i < json_array_size(nodes); i++) {
 		const json_t *node = json_array_get(nodes, i);
 		if (!json_boolean_or(node, "running", false)) {
-			printf("\nNODE %s (%s) is not running\n", json_string_or(node, "name", ""), json_string_or(node, "role", ""));
+			printf("\nNODE %s (%s%s%s) is not running\n", json_string_or(node, "hostname", json_string_or(node, "name", "")),
+			       json_string_or(node, "role", ""), json_string_at(node, "tenant") ? " of " : "",
+			       json_string_or(node, "tenant", ""));
 			continue;
 		}
-		printf("\nNODE %s (%s), running for %lld s, processes %.0f MiB, pods %.0f MiB\n", json_string_or(node, "hostname", ""),
-		       json_string_or(node, "role", ""), (long long)json_integer_or(node, "uptimeSeconds", 0),
-		       mebibytes(node, "processBytes"), mebibytes(node, "podBytes"));
+		printf("\nNODE %s (%s%s%s), running for %lld s, processes %.0f MiB, pods %.0f MiB\n", json_string_or(node, "hostname", ""),
+		       json_string_or(node, "role", ""), json_string_at(node, "tenant") ? " of " : "", json_string_or(node, "tenant", ""),
+		       (long long)json_integer_or(node, "uptimeSeconds", 0), mebibytes(node, "processBytes"), mebibytes(node, "podBytes"));
 		printf("  %-24s %-9s %7s %8s %9s  %s\n", "PROCESS", "STATE", "PID", "RESTARTS", "MEMORY", "LAST EXIT");
 		const json_t *processes = json_object_get(node, "processes");
 		for (size_t j = 0; j < json_array_size(processes); j++) {

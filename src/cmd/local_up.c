@@ -164,7 +164,8 @@ int cmd_local_up(int argc, char **argv)
 		  .type = OPTION_CHOICE,
 		  .target = &options.datastore,
 		  .choices = "kamaji|etcd",
-		  .help = "kamaji (kamaji datastore) or etcd, for the admin cluster and the tenants; default kamaji, or what the environment has" },
+		  .help = "kamaji (kamaji datastore) or etcd, for the admin cluster and the tenants; default kamaji, or what the "
+		          "environment has" },
 		{ .name = "audit",
 		  .type = OPTION_BOOLEAN,
 		  .target = &options.audit,

@@ -24,21 +24,28 @@ static void add_argument(struct call *call, const char *argument)
 		call->arguments[call->count++] = argument;
 }
 
-static int run_call(const struct cluster_tool *tool, const struct call *call, const char *input, struct buffer *output, uint64_t timeout_ms,
-                    struct error *err)
+static int run_loud_call(const struct cluster_tool *tool, const struct call *call, const char *input, struct buffer *output,
+                         struct buffer *complaints, uint64_t timeout_ms, struct error *err)
 {
-	BUFFER_CLEANUP struct buffer complaints = { .limit = CLUSTER_OUTPUT_MAX };
 	struct process_options options = {
 		.arguments = call->arguments,
 		.input = input,
 		.input_length = input ? strlen(input) : 0,
 		.output = output,
-		.error_output = &complaints,
+		.error_output = complaints,
 		.timeout_ms = timeout_ms,
 	};
+	complaints->limit = CLUSTER_OUTPUT_MAX;
 	if (output)
 		output->limit = CLUSTER_OUTPUT_MAX;
 	return process_run(&options, tool->cancel, NULL, err);
+}
+
+static int run_call(const struct cluster_tool *tool, const struct call *call, const char *input, struct buffer *output, uint64_t timeout_ms,
+                    struct error *err)
+{
+	BUFFER_CLEANUP struct buffer complaints = { 0 };
+	return run_loud_call(tool, call, input, output, &complaints, timeout_ms, err);
 }
 
 int cluster_apply(const struct cluster_tool *tool, const char *documents, struct error *err)
@@ -82,6 +89,20 @@ int cluster_run(const struct cluster_tool *tool, struct buffer *output, struct e
 		add_argument(&call, argument);
 	va_end(arguments);
 	return run_call(tool, &call, NULL, output, CLUSTER_CALL_MS, err);
+}
+
+int cluster_run_limited(const struct cluster_tool *tool, uint64_t timeout_ms, struct buffer *output, struct buffer *error_output,
+                        struct error *err, ...)
+{
+	struct call call;
+	BUFFER_CLEANUP struct buffer complaints = { 0 };
+	begin_call(tool, &call);
+	va_list arguments;
+	va_start(arguments, err);
+	for (const char *argument; (argument = va_arg(arguments, const char *));)
+		add_argument(&call, argument);
+	va_end(arguments);
+	return run_loud_call(tool, &call, NULL, output, error_output ? error_output : &complaints, timeout_ms, err);
 }
 
 static int wait_once(const struct cluster_tool *tool, const char *namespace, const char *object, const char *condition, uint64_t left_ms,

@@ -26,6 +26,9 @@ int cluster_apply(const struct cluster_tool *tool, const char *documents, struct
 json_t *cluster_get(const struct cluster_tool *tool, struct error *err, ...) __attribute__((sentinel));
 /* `kubectl ARGUMENTS`; output may be NULL. End the arguments with NULL. */
 int cluster_run(const struct cluster_tool *tool, struct buffer *output, struct error *err, ...) __attribute__((sentinel));
+/* The same with a time limit of its own; error_output gets what kubectl complained about (may be NULL). */
+int cluster_run_limited(const struct cluster_tool *tool, uint64_t timeout_ms, struct buffer *output, struct buffer *error_output,
+                        struct error *err, ...) __attribute__((sentinel));
 /*
  * `kubectl wait --for=CONDITION OBJECT` until it holds or the tool's deadline passes (ERROR_TIMEOUT). Waits for the object to be there
  * first. namespace NULL: cluster-scoped. condition: "condition=Available", "jsonpath={.status.phase}=Running".

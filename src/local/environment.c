@@ -33,6 +33,7 @@ char *local_state_write(const struct local_state *state)
 	                   state->audit, "datastore", local_store_name(state->own_store), "nodes");
 	if (state->admin.pid > 0)
 		json_put(root, "nodes.admin", node_identity_to_json(&state->admin));
+	local_worker_list_write(&state->workers, json_object_get(root, "nodes"));
 	if (state->has_block) {
 		char block[LOCAL_CIDR_TEXT_MAX];
 		local_cidr_format(state->block, block);
@@ -63,6 +64,8 @@ int local_state_parse(const char *text, size_t length, struct local_state *ret_s
 			.own_store = string_equal(json_string_or(root, "datastore", "etcd"), "kamaji"),
 		};
 		node_identity_from_json(json_at(root, "nodes.admin"), &ret_state->admin);
+		if (local_worker_list_read(json_object_get(root, "nodes"), &ret_state->workers, err) < 0)
+			return -1;
 		ret_state->has_block = block != NULL;
 		ret_state->block = parsed_block;
 		ret_state->times = json_incref(json_object_get(root, "times"));
@@ -74,6 +77,7 @@ int local_state_parse(const char *text, size_t length, struct local_state *ret_s
 void local_state_free(struct local_state *state)
 {
 	json_decref(state->times);
+	local_worker_list_free(&state->workers);
 	*state = (struct local_state){ 0 };
 }
 
@@ -229,6 +233,10 @@ static int remove_links(struct local_environment *environment, struct error *err
 int environment_sweep(struct local_environment *environment, uint64_t grace_ms, struct error *err)
 {
 	const char *cgroup = environment->names.cgroup;
+	/* Workers before the control planes that they talk to. */
+	for (size_t i = 0; i < environment->state.workers.count; i++)
+		if (node_identity_end(&environment->state.workers.items[i].identity, grace_ms, err) < 0)
+			return -1;
 	if (node_identity_end(&environment->state.admin, grace_ms, err) < 0)
 		return -1;
 	/* Whoever is still in the environment's cgroups belongs to an earlier attempt whose record was lost. */
@@ -267,6 +275,14 @@ static void find_namespace(const struct node_identity *identity, struct string_l
 		closedir(proc);
 }
 
+static void find_link(const struct local_environment *environment, const char *node, struct string_list *found)
+{
+	struct local_node_names names;
+	struct error err;
+	if (local_node_names_make(environment->names.name, node, &names, &err) == 0 && host_network_has_link(names.host_link))
+		string_list_printf(found, "interface %s", names.host_link);
+}
+
 void environment_leftovers(const struct local_environment *environment, struct string_list *found)
 {
 	const struct host_cgroup *cgroup = &environment->facts.cgroup;
@@ -277,9 +293,11 @@ void environment_leftovers(const struct local_environment *environment, struct s
 		string_list_printf(found, "cgroup %s", environment->names.cgroup);
 	find_namespace(&environment->state.admin, found);
 	find_mounts(environment, found);
-	struct local_node_names node;
-	struct error err;
-	if (local_node_names_make(environment->names.name, "admin", &node, &err) == 0 && host_network_has_link(node.host_link))
-		string_list_printf(found, "interface %s", node.host_link);
+	find_link(environment, "admin", found);
+	for (size_t i = 0; i < environment->state.workers.count; i++) {
+		FREE_CLEANUP char *id = local_worker_id(&environment->state.workers.items[i]);
+		find_namespace(&environment->state.workers.items[i].identity, found);
+		find_link(environment, id, found);
+	}
 	host_network_leftovers(&environment->names, found);
 }

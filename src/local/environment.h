@@ -21,6 +21,7 @@
 #include "local/host_facts.h"
 #include "local/local_address.h"
 #include "local/local_names.h"
+#include "local/local_worker.h"
 #include "local/node_start.h"
 
 #define LOCAL_STATE_ROOT "/var/lib/kamaji/local"
@@ -33,6 +34,7 @@ enum local_phase { LOCAL_ABSENT, LOCAL_STARTING, LOCAL_UP, LOCAL_STOPPING, LOCAL
 struct local_state {
 	enum local_phase phase;
 	struct node_identity admin;
+	struct local_worker_list workers;
 	bool has_block;
 	struct local_cidr block; /* given at the first `up`, kept until the folder is removed */
 	bool audit;

@@ -76,6 +76,8 @@ int environment_down(const struct down_options *options, struct down_result *ret
 		return error_wrap(err, "environment '%s'", options->name);
 	environment.state.phase = LOCAL_DOWN;
 	environment.state.admin = (struct node_identity){ 0 };
+	for (size_t i = 0; i < environment.state.workers.count; i++)
+		environment.state.workers.items[i].identity = (struct node_identity){ 0 };
 	if (!options->purge)
 		return environment_save(&environment, err);
 	return file_remove_tree(environment.directory, err);

@@ -41,29 +41,55 @@ static uint64_t pod_memory(const struct status *status, const json_t *pod)
 	return host_cgroup_memory(&status->environment->facts.cgroup, path);
 }
 
-static void add_node(struct status *status)
+/* One node: its init's answer, or that there is none. id: "admin", "worker-3". New reference. */
+static json_t *describe_node(struct status *status, const char *id, const char *role)
 {
 	struct error err;
-	json_t *nodes = json_array();
-	json_object_set_new(status->root, "nodes", nodes);
-	JSON_CLEANUP json_t *answer = node_control_status(status->node_directory, &err);
+	FREE_CLEANUP char *directory = environment_node_directory(status->environment, id);
+	json_t *answer = node_control_status(directory, &err);
 	if (!answer) {
-		json_array_append_new(nodes, json_build("{s:s, s:s, s:b}", "name", "admin", "role", "admin", "running", 0));
-		if (err.class != ERROR_NOT_FOUND)
-			problem(status, "node admin", &err);
-		return;
+		if (err.class != ERROR_NOT_FOUND) {
+			FREE_CLEANUP char *what = string_printf("node %s", id);
+			problem(status, what, &err);
+		}
+		return json_build("{s:s, s:s, s:b}", "name", id, "role", role, "running", 0);
 	}
 	json_int_t processes = 0;
 	const json_t *list = json_object_get(answer, "processes");
 	for (size_t i = 0; i < json_array_size(list); i++)
 		processes += json_integer_or(json_array_get(list, i), "residentBytes", 0);
-	FREE_CLEANUP char *pods = string_printf("%s/admin/kubepods", status->environment->names.cgroup);
+	FREE_CLEANUP char *pods = string_printf("%s/%s/kubepods", status->environment->names.cgroup, id);
 	json_int_t pod_bytes = (json_int_t)host_cgroup_memory(&status->environment->facts.cgroup, pods);
 	json_object_set_new(answer, "running", json_true());
 	json_object_set_new(answer, "processBytes", json_integer(processes));
 	json_object_set_new(answer, "podBytes", json_integer(pod_bytes));
-	json_array_append(nodes, answer);
 	status->memory += processes + pod_bytes;
+	return answer;
+}
+
+static json_t *describe_worker(struct status *status, const struct local_worker *worker)
+{
+	char address[LOCAL_ADDRESS_TEXT_MAX];
+	FREE_CLEANUP char *id = local_worker_id(worker);
+	json_t *node = describe_node(status, id, "worker");
+	local_address_format(local_worker_address(&status->environment->plan, worker), address);
+	json_object_set_new(node, "hostname", json_string_new(worker->name));
+	json_object_set_new(node, "tenant", json_string_printf("%s/%s", worker->namespace, worker->tenant));
+	json_object_set_new(node, "address", json_string_new(address));
+	json_object_set_new(node, "pods", json_string_new(worker->pods));
+	json_object_set_new(node, "joined", json_boolean(worker->joined));
+	json_object_set_new(node, "leaving", json_boolean(worker->leaving));
+	return node;
+}
+
+static void add_nodes(struct status *status)
+{
+	const struct local_worker_list *workers = &status->environment->state.workers;
+	json_t *nodes = json_array();
+	json_array_append_new(nodes, describe_node(status, "admin", "admin"));
+	for (size_t i = 0; i < workers->count; i++)
+		json_array_append_new(nodes, describe_worker(status, &workers->items[i]));
+	json_object_set_new(status->root, "nodes", nodes);
 }
 
 static bool pod_is_ready(const json_t *pod)
@@ -213,7 +239,7 @@ json_t *environment_status(const char *state_root, const char *name, struct erro
 	bool running = node_identity_is_alive(&environment.state.admin);
 	if (environment.state.phase != LOCAL_ABSENT) {
 		add_addresses(&status);
-		add_node(&status);
+		add_nodes(&status);
 	}
 	if (running)
 		add_cluster(&status);

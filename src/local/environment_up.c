@@ -6,6 +6,7 @@
 
 #include "io/file.h"
 #include "local/cluster_explain.h"
+#include "local/environment_worker.h"
 #include "local/node_control.h"
 #include "local/up_internal.h"
 
@@ -47,7 +48,10 @@ static int bring_up(struct up *up, struct error *err)
 		return -1;
 	if (up->options->sample_tenant && up_sample_tenant(up, err) < 0)
 		return -1;
-	return up_images_wait(up, false, err);
+	if (up_images_wait(up, false, err) < 0)
+		return -1;
+	return environment_workers_bring(&up->environment, up->options->program, up->cancel, up->options->progress, &up->result->reasons,
+	                                 err);
 }
 
 static void explain_failure(struct up *up)

@@ -6,6 +6,7 @@
  *   checks -> components -> addresses, certificates -> network, cgroups, node
  *       node's processes start ---------> kube-apiserver ready -> add-ons, CRDs, store's users -> operator -> (sample tenant)
  *       containerd ready -> images ----------------------------------------^
+ *   -> the workers that the environment has (environment_worker.h)
  */
 #pragma once
 

@@ -12,5 +12,13 @@
 
 /* Remembers (saves the index) and sets. Settings that this kernel does not have are left out. */
 int host_settings_apply(struct local_index *index, struct error *err);
+/*
+ * What else the first worker needs. A tenant's kube-proxy sets the limit of tracked connections, as it does on any node (32768 for each
+ * processor, pkg/proxy/conntrack/sysctls.go), and ends when it cannot; from a network namespace it can only read it, and is content when it
+ * finds its own value there.
+ */
+int host_settings_apply_workers(struct local_index *index, struct error *err);
+/* The value that kube-proxy wants with this many processors. */
+int64_t host_settings_connections(int64_t processors);
 /* Puts everything back and forgets it. The caller saves the index. A setting that cannot be put back is named in `problems`. */
 void host_settings_restore(struct local_index *index, struct string_list *problems);

@@ -87,12 +87,9 @@ static int read_loader(const char *program, char loader[LOADER_MAX], struct erro
 	return 0;
 }
 
-int image_closure_read(const char *program, struct string_list *paths, struct error *err)
+static int list_libraries(const char *loader, const char *file, struct string_list *paths, struct error *err)
 {
-	char loader[LOADER_MAX];
-	/* Resolved here: /proc/self/exe would be another program in the child. */
-	FREE_CLEANUP char *resolved = realpath(program, NULL);
-	const char *const arguments[] = { loader, "--list", resolved, NULL };
+	const char *const arguments[] = { loader, "--list", file, NULL };
 	/* Nothing of the caller's: LD_PRELOAD and LD_LIBRARY_PATH would show libraries that the image does not need. */
 	const char *const environment[] = { "LC_ALL=C", NULL };
 	BUFFER_CLEANUP struct buffer output = { .limit = OUTPUT_MAX };
@@ -103,6 +100,19 @@ int image_closure_read(const char *program, struct string_list *paths, struct er
 		                           .error_output = &output,
 		                           .timeout_ms = 30000 };
 
+	if (process_run(&options, NULL, NULL, err) != 0)
+		return error_wrap(err, "list the libraries of %s", file);
+	if (image_closure_parse(output.data != NULL ? output.data : "", paths, err) != 0)
+		return error_wrap(err, "%s", file);
+	return 0;
+}
+
+int image_closure_read(const char *program, struct string_list *paths, struct error *err)
+{
+	char loader[LOADER_MAX];
+	/* Resolved here: /proc/self/exe would be another program in the child. */
+	FREE_CLEANUP char *resolved = realpath(program, NULL);
+
 	if (resolved == NULL)
 		return error_set_errno(err, errno, "read %s", program);
 	if (read_loader(resolved, loader, err) != 0)
@@ -111,9 +121,14 @@ int image_closure_read(const char *program, struct string_list *paths, struct er
 		return 0;
 	if (add_path(paths, loader, strlen(loader), err) != 0)
 		return -1;
-	if (process_run(&options, NULL, NULL, err) != 0)
-		return error_wrap(err, "list the libraries of %s", program);
-	if (image_closure_parse(output.data != NULL ? output.data : "", paths, err) != 0)
-		return error_wrap(err, "%s", program);
-	return 0;
+	return list_libraries(loader, resolved, paths, err);
+}
+
+int image_closure_read_plugin(const char *program, const char *plugin, struct string_list *paths, struct error *err)
+{
+	char loader[LOADER_MAX];
+
+	if (read_loader(program, loader, err) != 0)
+		return -1;
+	return loader[0] == '\0' ? 0 : list_libraries(loader, plugin, paths, err);
 }

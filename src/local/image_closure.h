@@ -20,3 +20,5 @@ int image_closure_parse(const char *text, struct string_list *paths, struct erro
  * the image too. A static program adds nothing.
  */
 int image_closure_read(const char *program, struct string_list *paths, struct error *err);
+/* The libraries that a shared object needs which the program loads by name while it runs. */
+int image_closure_read_plugin(const char *program, const char *plugin, struct string_list *paths, struct error *err);

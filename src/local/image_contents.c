@@ -74,9 +74,9 @@ int image_contents_add_program(struct image_contents *contents, const char *prog
 }
 
 /* Every match of iptables is a plugin that it loads by name. */
-static int add_plugins(struct image_contents *contents, const char *folder, struct error *err)
+static int add_plugins(struct image_contents *contents, const char *program, const char *folder, struct error *err)
 {
-	STRING_LIST_CLEANUP struct string_list names = { 0 };
+	STRING_LIST_CLEANUP struct string_list names = { 0 }, libraries = { 0 };
 	DIR *stream = opendir(folder);
 	struct dirent *entry;
 
@@ -92,7 +92,11 @@ static int add_plugins(struct image_contents *contents, const char *folder, stru
 		FREE_CLEANUP char *path = string_printf("%s/%s", folder, names.items[i]);
 
 		image_contents_add(contents, IMAGE_FILE_HOST, path, path, 0644);
+		if (image_closure_read_plugin(program, path, &libraries, err) != 0)
+			return -1;
 	}
+	for (size_t i = 0; i < libraries.count; i++)
+		image_contents_add(contents, IMAGE_FILE_HOST, libraries.items[i], libraries.items[i], 0755);
 	return contents->count <= IMAGE_FILE_MAX ? 0 : error_set(err, ERROR_EXHAUSTED, "too many iptables plugins in %s", folder);
 }
 
@@ -116,7 +120,7 @@ int image_contents_add_firewall_tools(struct image_contents *contents, struct er
 		image_contents_add(contents, IMAGE_FILE_LINK, path, "xtables-nft-multi", 0777);
 	}
 	for (size_t i = 0; i < ARRAY_LENGTH(folders); i++) {
-		if (add_plugins(contents, folders[i], err) != 0)
+		if (add_plugins(contents, tables, folders[i], err) != 0)
 			return -1;
 	}
 	return 0;

@@ -96,6 +96,8 @@ static int read_process(struct reader *reader, const json_t *object, struct node
 			return error_set(reader->err, ERROR_INVALID, "two processes are called '%s'", process->name);
 	if (!process->argv[0] || process->argv[0][0] != '/')
 		return error_set(reader->err, ERROR_INVALID, "'argv' of %s must begin with an absolute path", process->name);
+	const char *needs = json_string_at(object, "needs");
+	process->needs = needs ? arena_strdup(reader->arena, needs) : NULL;
 	process->stop_last = json_boolean_or(object, "stopLast", false);
 	if (read_probe(reader, object, process) < 0 || read_after(reader, object, config, process) < 0)
 		return error_wrap(reader->err, "process %s", process->name);
@@ -144,7 +146,10 @@ int node_config_parse(const char *text, size_t length, struct arena *arena, stru
 			return error_wrap(err, "node configuration");
 	config->digest = arena_strdup(arena, json_string_or(root, "digest", ""));
 	config->bridge_netfilter = json_boolean_or(root, "bridgeNetfilter", false);
-	if (read_binds(&reader, root, config) < 0)
+	config->modules_folder = json_boolean_or(root, "modulesFolder", false);
+	config->firewall = arena_strdup(arena, json_string_or(root, "firewall", ""));
+	config->routes = read_list(&reader, root, "routes");
+	if (!config->routes || read_binds(&reader, root, config) < 0)
 		return error_wrap(err, "node configuration");
 	const json_t *processes = json_object_get(root, "processes");
 	for (size_t i = 0; i < json_array_size(processes); i++)

@@ -32,7 +32,8 @@ struct node_process {
 	enum node_probe_kind probe;
 	const char *probe_target;
 	char **probe_argv;
-	bool stop_last; /* a store: stopped after everything that writes to it */
+	const char *needs; /* a file that somebody else makes: not started before it is there; NULL: none */
+	bool stop_last;    /* a store: stopped after everything that writes to it */
 };
 
 struct node_bind {
@@ -49,6 +50,9 @@ struct node_config {
 	const char *link;      /* interface waiting in the node's network namespace, renamed to eth0 */
 	const char *address;   /* "10.200.0.2/24" */
 	const char *gateway;
+	char **routes;         /* NULL-terminated "a.b.c.d/n via e.f.g.h", beside the one to the gateway */
+	const char *firewall;  /* nft rules of its own, "" for none */
+	bool modules_folder;   /* pods mount /lib/modules: an empty one where the host has none */
 	bool bridge_netfilter; /* switch net.bridge.bridge-nf-call-iptables on */
 	const char *digest;    /* of the configuration, "" when it has none: tells whether a running node is the wanted one */
 	const char *hosts;     /* text of /etc/hosts */

@@ -132,7 +132,7 @@ int node_images_bring(const struct node_images_options *options, struct node_ima
 	for (int tenants = 0; tenants < 2; tenants++) {
 		for (size_t i = 0; i < total; i++) {
 			const struct image_entry *entry = image_set_entry(options->set, i);
-			if (is_tenant_image(entry) != (tenants != 0))
+			if (is_tenant_image(entry) != (tenants != 0) || (options->wanted && !options->wanted(entry)))
 				continue;
 			if (options->progress)
 				options->progress(options->context, entry->title, done, total);

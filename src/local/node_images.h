@@ -26,6 +26,7 @@ void node_image_list_free(struct node_image_list *list);
 struct node_images_options {
 	const char *ctr, *socket;
 	struct image_set *set;
+	bool (*wanted)(const struct image_entry *entry); /* NULL: every one */
 	struct cancel *cancel;
 	/* Called before each import with the title of the image and how many are to come. */
 	void (*progress)(void *context, const char *title, size_t done, size_t total);

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <linux/mount.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -127,6 +128,24 @@ static int share_host(const char *root, struct error *err)
 	return result;
 }
 
+/*
+ * The host's folder of libraries is read-only and stays so. Where it has no `modules`, a view of it with an empty one is laid over.
+ */
+static int add_modules_folder(const char *root, struct error *err)
+{
+	char target[ROOT_PATH_MAX], extra[ROOT_PATH_MAX], options[3 * ROOT_PATH_MAX];
+	FREE_CLEANUP char *libraries = realpath("/lib", NULL);
+	if (!libraries || access("/lib/modules", F_OK) == 0)
+		return 0;
+	snprintf(target, sizeof(target), "%s%s", root, libraries);
+	snprintf(extra, sizeof(extra), "%s/mnt/extra/modules", root);
+	if (make_target(extra, false, err) < 0)
+		return -1;
+	*strrchr(extra, '/') = '\0';
+	snprintf(options, sizeof(options), "lowerdir=%s:%s", extra, libraries);
+	return mount_checked("overlay", target, "overlay", MS_RDONLY, options, err);
+}
+
 static int write_in(const char *root, const char *path, const char *text, struct error *err)
 {
 	char target[ROOT_PATH_MAX];
@@ -195,6 +214,8 @@ int node_root_enter(const struct node_config *config, struct error *err)
 			return error_set_errno(err, errno, "make %s", path);
 	}
 	if (make_kernel_mounts(root, err) < 0 || make_settings(root, config, err) < 0)
+		return -1;
+	if (config->modules_folder && add_modules_folder(root, err) < 0)
 		return -1;
 	for (size_t i = 0; i < config->bind_count; i++)
 		if (bind_path(root, &config->binds[i], err) < 0)

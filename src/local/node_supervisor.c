@@ -21,7 +21,7 @@
 #include "local/node_probe.h"
 #include "local/process_backoff.h"
 
-enum { READ_CHUNK = 16 * 1024, IDLE_POLL_MS = 60 * 1000, CLIENT_GRACE_MS = 1000 };
+enum { READ_CHUNK = 16 * 1024, IDLE_POLL_MS = 60 * 1000, NEEDS_POLL_MS = 100, CLIENT_GRACE_MS = 1000 };
 
 enum process_state { STATE_WAITING, STATE_STARTING, STATE_READY, STATE_BACKOFF, STATE_STOPPED };
 
@@ -119,7 +119,7 @@ static bool can_start(const struct supervisor *supervisor, const struct supervis
 	for (size_t i = 0; i < one->process->after_count; i++)
 		if (!supervisor->processes[one->process->after[i]].was_ready)
 			return false;
-	return true;
+	return !one->process->needs || access(one->process->needs, F_OK) == 0;
 }
 
 static void advance_probe(struct supervised *one, uint64_t now)
@@ -375,6 +375,8 @@ static int poll_timeout(const struct supervisor *supervisor, uint64_t now)
 		bool timed = one->state == STATE_BACKOFF || (one->state == STATE_STARTING && one->probe.state == NODE_PROBE_IDLE);
 		if (timed && one->next_ms < due)
 			due = one->next_ms;
+		if (one->state == STATE_WAITING && one->process->needs && now + NEEDS_POLL_MS < due)
+			due = now + NEEDS_POLL_MS;
 	}
 	if (supervisor->stop != STOP_NONE && supervisor->stop_deadline_ms < due)
 		due = supervisor->stop_deadline_ms;

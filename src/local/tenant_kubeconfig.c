@@ -11,11 +11,10 @@
 int tenant_kubeconfig_read(const struct cluster_tool *tool, const struct local_environment *environment, const char *tenant,
                            struct buffer *text, char **ret_path, struct error *err)
 {
-	const char *slash = strchr(tenant, '/');
-	FREE_CLEANUP char *namespace = slash ? string_ndup(tenant, (size_t)(slash - tenant)) : string_dup("default");
-	const char *name = slash ? slash + 1 : tenant;
-	if (!name_is_dns1123_label(namespace) || !name_is_dns1123_subdomain(name))
-		return error_set(err, ERROR_INVALID, "'%.128s' is no tenant; expected NAME or NAMESPACE/NAME", tenant);
+	FREE_CLEANUP char *namespace = NULL;
+	FREE_CLEANUP char *name = NULL;
+	if (local_tenant_parse(tenant, &namespace, &name, err) < 0)
+		return -1;
 	FREE_CLEANUP char *secret_name = string_printf("%s-admin-kubeconfig", name);
 	BUFFER_SECRET_CLEANUP struct buffer encoded = { 0 };
 	if (cluster_run(tool, &encoded, err, "get", "secret", "-n", namespace, secret_name, "-o", "jsonpath={.data.admin\\.conf}", NULL) <

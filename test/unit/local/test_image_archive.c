@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/json.h"
 #include "base/strings.h"
@@ -304,6 +305,30 @@ static void test_closure_self(void **state)
 	assert_int_equal(image_closure_read("/no/such", &paths, &err), -1);
 }
 
+/* iptables loads its matches by name: what they need in turn belongs to the image as well. */
+static void test_firewall_tools_are_whole(void **state)
+{
+	static const char plugin[] = "/usr/lib/x86_64-linux-gnu/xtables/libxt_statistic.so";
+	ARENA_CLEANUP struct arena *arena = arena_new();
+	IMAGE_CONTENTS_CLEANUP struct image_contents contents = { .arena = arena };
+	STRING_LIST_CLEANUP struct string_list needed = { 0 };
+	struct error err = { 0 };
+
+	if (access(plugin, R_OK) != 0)
+		skip();
+	assert_int_equal(image_closure_read_plugin("/usr/sbin/xtables-nft-multi", plugin, &needed, &err), 0);
+	assert_true(needed.count >= 2);
+	assert_int_equal(image_contents_add_firewall_tools(&contents, &err), 0);
+	for (size_t i = 0; i < needed.count; i++) {
+		bool found = false;
+
+		for (size_t j = 0; j < contents.count; j++)
+			found |= strcmp(contents.files[j].path, needed.items[i]) == 0;
+		if (!found)
+			fail_msg("%s is not in the image", needed.items[i]);
+	}
+}
+
 static void test_contents(void **state)
 {
 	ARENA_CLEANUP struct arena *arena = arena_new();
@@ -324,7 +349,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_layout),       cmocka_unit_test(test_same_bytes),   cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_closure_text), cmocka_unit_test(test_closure_self), cmocka_unit_test(test_contents),
+		cmocka_unit_test(test_closure_text), cmocka_unit_test(test_closure_self), cmocka_unit_test(test_firewall_tools_are_whole),
+		cmocka_unit_test(test_contents),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
