@@ -90,6 +90,7 @@ static struct key *generate_key(void *argument, bool service_account, struct err
 {
 	struct tenant_controller *controller = argument;
 	enum key_algorithm algorithm;
+	struct key *key = NULL;
 
 	if (service_account)
 		return issuer_key(controller->context->issuer, NULL, err);
@@ -98,7 +99,6 @@ static struct key *generate_key(void *argument, bool service_account, struct err
 		return NULL;
 	return key;
 }
-	struct key *key = NULL;
 
 struct tenant_controller *tenant_controller_new(struct manager_context *context, struct error *err)
 {
