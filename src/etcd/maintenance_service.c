@@ -244,7 +244,7 @@ static void start_hash(struct etcd_server *server, struct grpc_call *call, const
 	if (hashing == NULL)
 		abort();
 	hashing->server = server;
-	hashing->revision = revision > 0 ? revision : space_visible_revision(server->space);
+	hashing->revision = revision != 0 ? revision : space_visible_revision(server->space); /* below 0 there is nothing to hash */
 	hashing->sequence = store_sequence(server->store);
 	hashing->whole = whole;
 	if (!admin_run(server->admin, call, &(struct admin_work){ ADMIN_DATA, hash_work, hash_done, hashing })) {

@@ -126,7 +126,7 @@ static const struct etcd_error *check(const struct range_request *request)
 
 	if (error != NULL)
 		return error;
-	if (request->sort_order == SORT_DESCEND || request->sort_target != SORT_KEY)
+	if (request->sort_order != SORT_NONE && (request->sort_order != SORT_ASCEND || request->sort_target != SORT_KEY))
 		return &sorted;
 	if (request->min_mod_revision != 0 || request->max_mod_revision != 0 || request->min_create_revision != 0 ||
 	    request->max_create_revision != 0)

@@ -68,7 +68,7 @@ static int hash_with(struct store_view *view, int64_t revision, int64_t newest_a
  */
 int snapshot_hash(struct store_view *view, int64_t revision, uint32_t *hash, struct error *err)
 {
-	int64_t at = revision > 0 ? revision : store_view_revision(view);
+	int64_t at = revision != 0 ? revision : store_view_revision(view);
 
 	if (hash_with(view, at, at, hash, err) < 0)
 		return -1;

@@ -162,7 +162,8 @@ static void became_durable(struct store *store, uint64_t sequence)
 	for (size_t i = 0; i < store->space_count; i++) {
 		if (store->spaces[i]->advanced) {
 			store->spaces[i]->advanced = false;
-			watch_hub_advanced(store->spaces[i]->hub);
+			if (watch_hub_advanced(store->spaces[i]->hub))
+				store_kick_watches(store);
 		}
 	}
 	if (store->watched != NULL)

@@ -34,6 +34,7 @@ struct watch_hub {
 	size_t count, lagging_count;
 	int64_t delivered; /* synced watchers have had everything up to it */
 	int64_t forgotten; /* up to it the ring's events have lost their encodings */
+	int64_t future;    /* the earliest start that has not come yet, or earlier; INT64_MAX: there is none */
 	struct event_list scratch;
 };
 
@@ -45,6 +46,7 @@ struct watch_hub *watch_hub_new(struct space *space)
 		abort();
 	hub->space = space;
 	hub->delivered = hub->forgotten = space_visible_revision(space);
+	hub->future = INT64_MAX;
 	return hub;
 }
 
@@ -238,13 +240,13 @@ static void forget_encodings(struct watch_hub *hub)
 	hub->forgotten = hub->delivered;
 }
 
-void watch_hub_advanced(struct watch_hub *hub)
+bool watch_hub_advanced(struct watch_hub *hub)
 {
 	int64_t visible = space_visible_revision(hub->space), first = hub->delivered + 1;
 	size_t end = space_ring_count(hub->space);
 
 	if (visible < first)
-		return;
+		return false;
 	for (size_t i = space_ring_seek(hub->space, first); i < end; i++) {
 		struct space_event *event = space_ring_at(hub->space, i);
 
@@ -259,6 +261,7 @@ void watch_hub_advanced(struct watch_hub *hub)
 		if (group->touched.count > 0)
 			push_group(hub, group, first);
 	forget_encodings(hub);
+	return hub->future <= visible + 1;
 }
 
 static void become_synced(struct watcher *watcher)
@@ -279,8 +282,10 @@ static bool catch_up(struct watcher *watcher)
 		become_synced(watcher);
 		return false;
 	}
-	if (watcher->next_revision > hub->delivered)
-		return false; /* starts in the future */
+	if (watcher->next_revision > hub->delivered) { /* starts in the future */
+		hub->future = watcher->next_revision < hub->future ? watcher->next_revision : hub->future;
+		return false;
+	}
 	if (watcher->next_revision < space_compacted_revision(hub->space)) {
 		watcher->ended = true;
 		watcher->owner.compacted(watcher->owner.argument, watcher, space_compacted_revision(hub->space));
@@ -305,6 +310,7 @@ bool watch_hub_work(struct watch_hub *hub)
 	struct watcher *watcher, *next;
 	bool more = false;
 
+	hub->future = INT64_MAX;
 	for (watcher = hub->lagging; watcher != NULL; watcher = next) {
 		next = watcher->next;
 		if (!watcher->blocked && !watcher->ended)

@@ -46,8 +46,8 @@ void watcher_resume(struct watcher *watcher); /* the owner has room again */
 /* Everything up to the visible revision has been delivered, and the watch's start is not in the future. */
 bool watcher_synced(const struct watcher *watcher);
 
-/* Call after every space_advance(). */
-void watch_hub_advanced(struct watch_hub *hub);
+/* Call after every space_advance(). True when a watch's future has come: watch_hub_work() has something to do. */
+bool watch_hub_advanced(struct watch_hub *hub);
 /* One slice of catching up; true while more could be done at once. */
 bool watch_hub_work(struct watch_hub *hub);
 size_t watch_hub_count(const struct watch_hub *hub);

@@ -121,6 +121,37 @@ func (g *generator) rangeRequest() *pb.RangeRequest {
 	return r
 }
 
+// stream is a range that is asked for in chunks.
+type stream struct{ *pb.RangeRequest }
+
+func (g *generator) stream() stream {
+	r := g.rangeRequest()
+	if !g.one(5) {
+		r = &pb.RangeRequest{Key: r.Key, RangeEnd: r.RangeEnd, Limit: r.Limit, Revision: r.Revision, KeysOnly: r.KeysOnly, CountOnly: r.CountOnly}
+	}
+	return stream{r}
+}
+
+// hashKV is not asked at a revision that was compacted at: there etcd tells what it remembers from before that compaction.
+func (g *generator) hashKV() *pb.HashKVRequest {
+	r := &pb.HashKVRequest{Revision: g.past()}
+	if r.Revision > 0 && r.Revision <= g.compacted {
+		r.Revision = 0
+	}
+	return r
+}
+
+// large writes the same keys again in one revision, with as much in them as a request may hold: their events go out in fragments to those who asked.
+func (g *generator) large() *pb.TxnRequest {
+	r := &pb.TxnRequest{}
+	for i := 0; i < 12; i++ {
+		g.values++
+		put := &pb.PutRequest{Key: []byte(fmt.Sprintf("/a/%02d", i)), Value: []byte(fmt.Sprintf("%0*d", 110000+g.random.Intn(10000), g.values))}
+		r.Success = append(r.Success, &pb.RequestOp{Request: &pb.RequestOp_RequestPut{RequestPut: put}})
+	}
+	return r
+}
+
 func (g *generator) put() *pb.PutRequest {
 	r := &pb.PutRequest{Key: g.key(), Value: g.value(), PrevKv: g.one(3)}
 	if g.one(5) {
@@ -170,6 +201,12 @@ func (g *generator) compare() *pb.Compare {
 		c.TargetUnion = &pb.Compare_Value{Value: []byte(fmt.Sprintf("v%d", g.random.Intn(g.values+1)))}
 	default:
 		c.TargetUnion = &pb.Compare_Lease{Lease: g.leaseID() - 1}
+	}
+	if g.one(20) { // with an operand that is not of this target, or a target or comparison that there is not
+		c.Target = pb.Compare_CompareTarget(g.random.Intn(6))
+	}
+	if g.one(60) {
+		c.Result = 4
 	}
 	return c
 }
@@ -246,6 +283,10 @@ func (g *generator) topTxn() *pb.TxnRequest {
 
 func (g *generator) next() proto.Message {
 	switch n := g.random.Intn(100); {
+	case n < 1:
+		return g.hashKV()
+	case n < 3:
+		return g.stream()
 	case n < 32:
 		return g.put()
 	case n < 54:

@@ -24,6 +24,8 @@ type server struct {
 	kv         pb.KVClient
 	lease      pb.LeaseClient
 	watch      pb.WatchClient
+
+	maintenance pb.MaintenanceClient
 }
 
 func dial(name, address string) (*server, error) {
@@ -34,7 +36,7 @@ func dial(name, address string) (*server, error) {
 	}
 	return &server{
 		name: name, connection: connection, kv: pb.NewKVClient(connection), lease: pb.NewLeaseClient(connection),
-		watch: pb.NewWatchClient(connection),
+		watch: pb.NewWatchClient(connection), maintenance: pb.NewMaintenanceClient(connection),
 	}, nil
 }
 
@@ -72,6 +74,8 @@ func run(o options) error {
 	pair := &pair{expected: expected, actual: actual}
 	generator := newGenerator(rand.New(rand.NewSource(o.seed)))
 	watchers := newWatchers(pair, generator)
+	live := newLiveWatches(pair, generator)
+	defer live.stop()
 	end := time.Now().Add(o.duration)
 	started := time.Now()
 	for n := 1; ; n++ {
@@ -85,6 +89,19 @@ func run(o options) error {
 		if err := pair.call(context.Background(), request, generator); err != nil {
 			return fmt.Errorf("operation %d: %w", n, err)
 		}
+		if n%2000 == 0 {
+			if err := pair.call(context.Background(), generator.large(), generator); err != nil {
+				return fmt.Errorf("after operation %d: %w", n, err)
+			}
+		}
+		if err := live.turn(); err != nil {
+			return fmt.Errorf("live watches after operation %d: %w", n, err)
+		}
+		if n%10000 == 0 {
+			if err := expire(pair, generator); err != nil {
+				return fmt.Errorf("leases after operation %d: %w", n, err)
+			}
+		}
 		if n%500 == 0 {
 			if err := watchers.round(); err != nil {
 				return fmt.Errorf("watches after operation %d: %w", n, err)
@@ -94,8 +111,9 @@ func run(o options) error {
 	if err := watchers.round(); err != nil {
 		return fmt.Errorf("watches at the end: %w", err)
 	}
-	fmt.Printf("%d operations, %d watches with %d events compared in %.1f s: equal\n", pair.count, watchers.compared, watchers.events,
-		time.Since(started).Seconds())
+	fmt.Printf("%d operations, %d watches with %d events and %d live ones with %d events (%d in fragments, %d ended by compaction), "+
+		"%d leases expired, compared in %.1f s: equal\n", pair.count, watchers.compared, watchers.events, live.compared, live.events, live.fragments,
+		live.compacted, pair.expired, time.Since(started).Seconds())
 	fmt.Print(pair.summary())
 	return nil
 }

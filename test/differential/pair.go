@@ -5,7 +5,9 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"regexp"
 	"sort"
 	"strings"
@@ -24,6 +26,7 @@ type pair struct {
 	expected, actual *server
 	count            int
 	kinds            map[string]int
+	expired          int
 }
 
 func (s *server) call(ctx context.Context, request proto.Message) (proto.Message, error) {
@@ -32,6 +35,10 @@ func (s *server) call(ctx context.Context, request proto.Message) (proto.Message
 	switch r := request.(type) {
 	case *pb.RangeRequest:
 		return s.kv.Range(ctx, r)
+	case stream:
+		return s.rangeStream(ctx, r.RangeRequest)
+	case *pb.HashKVRequest:
+		return s.maintenance.HashKV(ctx, r)
 	case *pb.PutRequest:
 		return s.kv.Put(ctx, r)
 	case *pb.DeleteRangeRequest:
@@ -61,6 +68,39 @@ func (s *server) call(ctx context.Context, request proto.Message) (proto.Message
 	return nil, fmt.Errorf("no method for %T", request)
 }
 
+// rangeStream puts the chunks together, and holds what is promised of them: in order, disjoint, and nothing about the whole before the last.
+func (s *server) rangeStream(ctx context.Context, request *pb.RangeRequest) (proto.Message, error) {
+	client, err := s.kv.RangeStream(ctx, request)
+	if err != nil {
+		return nil, err
+	}
+	var kvs []*mvccpb.KeyValue
+	var last *pb.RangeResponse
+	for {
+		chunk, err := client.Recv()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		if last != nil && last.Header != nil {
+			return nil, fmt.Errorf("%s: a chunk after the one with a header", s.name)
+		}
+		last = chunk.RangeResponse
+		for _, kv := range last.Kvs {
+			if len(kvs) > 0 && bytes.Compare(kvs[len(kvs)-1].Key, kv.Key) >= 0 {
+				return nil, fmt.Errorf("%s: %q after %q", s.name, kv.Key, kvs[len(kvs)-1].Key)
+			}
+			kvs = append(kvs, kv)
+		}
+	}
+	if last == nil || last.Header == nil {
+		return nil, fmt.Errorf("%s: no chunk with a header", s.name)
+	}
+	return &pb.RangeResponse{Header: last.Header, Kvs: kvs, More: last.More, Count: last.Count}, nil
+}
+
 func normalizeHeader(header *pb.ResponseHeader) {
 	if header != nil {
 		header.ClusterId, header.MemberId, header.RaftTerm = 0, 0, 0
@@ -72,7 +112,11 @@ func normalize(request, answer proto.Message) {
 	switch a := answer.(type) {
 	case *pb.RangeResponse:
 		normalizeHeader(a.Header)
-		sortTies(request.(*pb.RangeRequest), a)
+		if r, ok := request.(*pb.RangeRequest); ok {
+			sortTies(r, a)
+		}
+	case *pb.HashKVResponse:
+		normalizeHeader(a.Header)
 	case *pb.PutResponse:
 		normalizeHeader(a.Header)
 	case *pb.DeleteRangeResponse:
@@ -186,7 +230,7 @@ func (p *pair) note(request proto.Message, err error) {
 	if p.kinds == nil {
 		p.kinds = map[string]int{}
 	}
-	name := strings.TrimPrefix(fmt.Sprintf("%T", request), "*etcdserverpb.")
+	name := strings.TrimPrefix(strings.TrimPrefix(fmt.Sprintf("%T", request), "*etcdserverpb."), "main.")
 	if err != nil {
 		name += " refused: " + status.Convert(err).Message()
 	}
