@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command load measures one etcd v3 server: the work of kube-apiserver (its transaction shapes, lists in pages, watches with prev_kv) done by the
-// ordinary Go client or by a lean one that writes HTTP/2 frames itself, many clients at once, and idle TLS connections. Prints one JSON object.
+// ordinary Go client, many clients at once, and idle TLS connections. Prints one JSON object.
 package main
 
 import (
@@ -22,7 +22,7 @@ type options struct {
 
 func parse() options {
 	var o options
-	flag.StringVar(&o.mode, "mode", "ordinary", "ordinary, lean, clients or idle")
+	flag.StringVar(&o.mode, "mode", "ordinary", "ordinary, clients or idle")
 	flag.StringVar(&o.address, "address", "", "HOST:PORT of the server")
 	flag.IntVar(&o.pid, "pid", 0, "of the server: its memory and CPU time are read from /proc")
 	flag.IntVar(&o.objects, "objects", 10000, "how many")
@@ -77,10 +77,10 @@ func rate(count int, since time.Time) float64 { return float64(count) / time.Sin
 func main() {
 	o := parse()
 	result := map[string]any{"mode": o.mode, "idle_kib": residentKiB(o.pid)}
-	modes := map[string]func(options, map[string]any) error{"ordinary": ordinary, "lean": lean, "clients": clients, "idle": idle}
+	modes := map[string]func(options, map[string]any) error{"ordinary": ordinary, "clients": clients, "idle": idle}
 	run, found := modes[o.mode]
 	if !found {
-		fmt.Fprintf(os.Stderr, "load: --mode %q is none of ordinary, lean, clients, idle\n", o.mode)
+		fmt.Fprintf(os.Stderr, "load: --mode %q is none of ordinary, clients, idle\n", o.mode)
 		os.Exit(2)
 	}
 	cpu := cpuSeconds(o.pid)

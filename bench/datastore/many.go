@@ -24,7 +24,7 @@ func clients(o options, result map[string]any) error {
 	defer cancel()
 	var failures atomic.Int64
 	start := time.Now()
-	err := share(o.clients, o.clients, func(_, i int) error {
+	_, err := share(o.clients, o.clients, patience, func(_, i int) error {
 		client, err := dial(o)
 		if err != nil {
 			return err
@@ -82,7 +82,7 @@ func idle(o options, result map[string]any) error {
 	before := residentKiB(o.pid)
 	connections := make([]*tls.Conn, o.idle)
 	start := time.Now()
-	err = share(o.writers, o.idle, func(_, i int) error {
+	_, err = share(o.writers, o.idle, patience, func(_, i int) error {
 		connection, err := tls.Dial("tcp", o.address, config)
 		if err != nil {
 			return err

@@ -104,7 +104,10 @@ func (r *ordinaryRun) remove(worker, i int) error {
 	return err
 }
 
-const pagesRead = 600
+const (
+	pagesRead = 600
+	readLimit = 5 * time.Second // for a step of reads: a slow server answers fewer of them
+)
 
 // begin connects and watches; cancel ends both.
 func (r *ordinaryRun) begin() (context.Context, func(), error) {
@@ -136,19 +139,28 @@ func ordinary(o options, result map[string]any) error {
 	steps := []struct {
 		name     string
 		count    int
+		reads    bool
 		function func(worker, i int) error
 	}{
-		{"create", o.objects, run.put}, {"update", o.objects, run.put}, {"get", o.objects * 2, func(worker, i int) error { return run.get(worker, i%o.objects) }},
-		{"page", pagesRead, run.page}, {"delete", o.objects, run.remove},
+		{"create", o.objects, false, run.put},
+		{"update", o.objects, false, run.put},
+		{"get", o.objects * 2, true, func(worker, i int) error { return run.get(worker, i%o.objects) }},
+		{"page", pagesRead, true, run.page},
+		{"delete", o.objects, false, run.remove},
 	}
 	events := 0
 	for _, step := range steps {
 		start := time.Now()
-		if err := share(o.writers, step.count, step.function); err != nil {
+		limit := patience
+		if step.reads {
+			limit = readLimit
+		}
+		done, err := share(o.writers, step.count, limit, step.function)
+		if err != nil {
 			return fmt.Errorf("%s: %w", step.name, err)
 		}
-		result[step.name] = rate(step.count, start)
-		if step.name == "create" || step.name == "update" || step.name == "delete" {
+		result[step.name] = rate(done, start)
+		if !step.reads {
 			events += step.count * o.watchers
 			if err := run.lags.wait(ctx, events); err != nil {
 				return err

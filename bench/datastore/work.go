@@ -77,16 +77,17 @@ func (l *lags) wait(ctx context.Context, count int) error {
 	}
 }
 
-// share runs function for 0..count-1 on so many workers; the first error ends all.
-func share(workers, count int, function func(worker, i int) error) error {
+// share runs function for 0..count-1 on so many workers until the limit; returns how many it ran. The first error ends all.
+func share(workers, count int, limit time.Duration, function func(worker, i int) error) (int, error) {
 	var group sync.WaitGroup
 	var mutex sync.Mutex
 	var first error
 	next := 0
+	end := time.Now().Add(limit)
 	take := func() (int, bool) {
 		mutex.Lock()
 		defer mutex.Unlock()
-		if next >= count || first != nil {
+		if next >= count || first != nil || time.Now().After(end) {
 			return 0, false
 		}
 		next++
@@ -113,5 +114,5 @@ func share(workers, count int, function func(worker, i int) error) error {
 		}()
 	}
 	group.Wait()
-	return first
+	return next, first
 }
