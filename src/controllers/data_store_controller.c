@@ -46,7 +46,7 @@ static void on_data_store(const struct kube_notice *notice, void *argument)
 }
 
 /*
- * The DataStore that a tenant's data is in changes rarely; every other change of a tenant says nothing here. Many tenants made at once are
+ * The DataStores that a tenant's data is in change rarely; every other change of a tenant says nothing here. Many tenants made at once are
  * listed together: each time the whole list is written. Deletion of a DataStore looks at the tenants themselves, not at the list.
  */
 static void on_tenant(const struct kube_notice *notice, void *argument)
@@ -54,15 +54,17 @@ static void on_tenant(const struct kube_notice *notice, void *argument)
 	struct data_store_controller *controller = argument;
 	JSON_CLEANUP json_t *before = notice->before ? kube_entry_parse(notice->before) : NULL;
 	JSON_CLEANUP json_t *after = notice->after ? kube_entry_parse(notice->after) : NULL;
-	const char *old = json_string_or(before, "status.storage.dataStoreName", "");
-	const char *new = json_string_or(after, "status.storage.dataStoreName", "");
+	STRING_LIST_CLEANUP struct string_list old = { 0 };
+	STRING_LIST_CLEANUP struct string_list new = { 0 };
 
-	if (string_equal(old, new))
-		return;
-	if (*old)
-		worker_group_add_after(controller->group, old, USERS_DELAY_MS);
-	if (*new)
-		worker_group_add_after(controller->group, new, USERS_DELAY_MS);
+	manager_context_add_stores(before, &old);
+	manager_context_add_stores(after, &new);
+	for (size_t i = 0; i < old.count; i++)
+		if (!string_list_contains(&new, old.items[i]))
+			worker_group_add_after(controller->group, old.items[i], USERS_DELAY_MS);
+	for (size_t i = 0; i < new.count; i++)
+		if (!string_list_contains(&old, new.items[i]))
+			worker_group_add_after(controller->group, new.items[i], USERS_DELAY_MS);
 }
 
 static void on_secret(const struct kube_notice *notice, void *argument)
@@ -92,6 +94,7 @@ struct data_store_controller *data_store_controller_new(struct manager_context *
 	kube_cache_add_handler(context->data_stores, on_data_store, controller);
 	kube_cache_add_handler(context->tenants, on_tenant, controller);
 	kube_cache_add_handler(context->references, on_secret, controller);
+	kube_cache_add_handler(context->secrets, on_secret, controller);
 	return controller;
 }
 

@@ -28,7 +28,7 @@ struct look {
 	bool asked;
 };
 
-/* Those whose data is here by status. */
+/* Those who have data here: all of it, or that of a resource (dataStoreOverrides). */
 static void collect_users(const struct look *look, struct string_list *users)
 {
 	KUBE_ENTRIES_CLEANUP struct kube_entries tenants = { 0 };

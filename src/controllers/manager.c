@@ -7,6 +7,7 @@
 #include "api/names.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "base/strings.h"
 #include "controllers/cluster_controller.h"
 #include "controllers/data_store_controller.h"
@@ -126,7 +127,7 @@ static int wait_for_api(struct manager *manager, bool *gateway, struct error *er
 
 		error_clear(err);
 		if (kube_client_serves(manager->context.client, &kube_resource_tenant_control_plane, &served, manager->running, err) == 0 &&
-		    served && kube_client_serves(manager->context.client, &kube_resource_tls_route, gateway, manager->running, err) == 0)
+		    served && manager_context_gateway_served(manager->context.client, gateway, manager->running, err) == 0)
 			return 0;
 		if (err->class == ERROR_NONE)
 			(void)error_set(err, ERROR_NOT_FOUND, "tenantcontrolplanes.kamaji.clastix.io is not served (install the CRDs)");
@@ -167,9 +168,25 @@ static int wait_for_caches(struct manager *manager, struct error *err)
 	}
 }
 
+static const char *const leader_labels[] = { "name", NULL };
+static struct metric_family leader_status = {
+	.name = "leader_election_master_status",
+	.help = "Whether this process holds the Lease.",
+	.type = METRIC_GAUGE,
+	.labels = leader_labels,
+};
+
+static bool is_leading(struct manager *manager)
+{
+	THREAD_LOCKED(&manager->mutex);
+	return manager->leading && !manager->lost;
+}
+
 static void update_metrics(void *argument)
 {
 	struct manager *manager = argument;
+
+	metric_set(&leader_status, METRIC_VALUES(LEASE_MANAGER), is_leading(manager) || !manager->options.leader_elect);
 
 	manager_metrics_update(manager->metrics);
 	tenant_controller_update_metrics(manager->context.tenant_controller);

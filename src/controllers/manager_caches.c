@@ -7,8 +7,10 @@
 #include "controllers/manager_context.h"
 #include "controllers/manager_metrics.h"
 #include "kube/cache.h"
+#include "kube/client.h"
 
 #define PROJECT_SELECTOR LABEL_PROJECT "=" LABEL_PROJECT_VALUE
+#define FOREIGN_SELECTOR LABEL_PROJECT "!=" LABEL_PROJECT_VALUE /* also those without the label */
 
 char *manager_context_tenant_key(const json_t *object)
 {
@@ -47,9 +49,54 @@ static void index_data_store(const json_t *object, struct string_list *values, v
 		add_name(values, json_string_at(override, "dataStore"));
 }
 
+void manager_context_add_stores(const json_t *tenant, struct string_list *names)
+{
+	const char *main_store = json_string_or(tenant, "status.storage.dataStoreName", "");
+	size_t index;
+	json_t *override;
+
+	if (string_empty(main_store))
+		return;
+	add_name(names, main_store);
+	json_array_foreach(json_at(tenant, "spec.dataStoreOverrides"), index, override)
+		add_name(names, json_string_at(override, "dataStore"));
+}
+
 static void index_storage(const json_t *object, struct string_list *values, void *argument)
 {
-	add_name(values, json_string_at(object, "status.storage.dataStoreName"));
+	manager_context_add_stores(object, values);
+}
+
+static void index_gateway(const json_t *object, struct string_list *values, void *argument)
+{
+	const char *namespace_name = json_string_or(object, "metadata.namespace", "");
+	size_t index;
+	json_t *parent;
+
+	json_array_foreach(json_at(object, "spec.controlPlane.gateway.parentRefs"), index, parent) {
+		FREE_CLEANUP char *key =
+			string_printf("%s/%s", json_string_or(parent, "namespace", namespace_name), json_string_or(parent, "name", ""));
+
+		add_name(values, key);
+	}
+}
+
+/* Of a Gateway only what access points are made of: its status tells of every route that comes and goes. */
+static void reduce_gateway(json_t *gateway, void *argument)
+{
+	json_t *listeners = json_array(), *conditions = json_array(), *item;
+	size_t index;
+
+	json_array_foreach(json_at(gateway, "spec.listeners"), index, item)
+		json_array_append_new(listeners, json_build("{s:s,s:s,s:I}", "name", json_string_or(item, "name", ""), "protocol",
+		                                            json_string_or(item, "protocol", ""), "port",
+		                                            (json_int_t)json_integer_or(item, "port", 0)));
+	json_array_foreach(json_at(gateway, "status.conditions"), index, item)
+		if (string_equal(json_string_at(item, "type"), "Programmed"))
+			json_array_append_new(conditions, json_build("{s:s,s:s}", "type", "Programmed", "status",
+			                                             json_string_or(item, "status", "Unknown")));
+	json_object_set_new(gateway, "spec", json_build("{s:o}", "listeners", listeners));
+	json_object_set_new(gateway, "status", json_build("{s:o}", "conditions", conditions));
 }
 
 static void add_reference(struct string_list *values, const json_t *reference)
@@ -79,12 +126,17 @@ static void index_secret(const json_t *object, struct string_list *values, void 
 		add_reference(values, json_at(object, paths[i]));
 }
 
-/* All Secrets pass here as metadata only; of most nothing but name and version is of interest. */
+/* All foreign Secrets of the cluster pass here: of most nothing but name and version is of interest, and there may be many. */
 static void strip_reference(json_t *object, void *argument)
 {
-	(void)json_object_del(object, "data");
-	(void)json_object_del(object, "stringData");
-	(void)json_object_del(json_at(object, "metadata"), "annotations");
+	static const char *const kept[] = { "name", "namespace", "uid", "resourceVersion" };
+	json_t *metadata = json_object_get(object, "metadata"), *reduced = json_object();
+
+	for (size_t i = 0; i < ARRAY_LENGTH(kept); i++)
+		if (json_object_get(metadata, kept[i]))
+			(void)json_object_set(reduced, kept[i], json_object_get(metadata, kept[i]));
+	(void)json_object_clear(object);
+	(void)json_object_set_new(object, "metadata", reduced);
 }
 
 static struct kube_cache *labelled_cache(struct manager_context *context, const struct kube_resource *resource)
@@ -114,6 +166,7 @@ static void make_secret_caches(struct manager_context *context)
 	                                                                   .client = context->client,
 	                                                                   .resource = &kube_resource_secret,
 	                                                                   .metadata_only = true,
+	                                                                   .label_selector = FOREIGN_SELECTOR,
 	                                                                   .transform = strip_reference });
 }
 
@@ -122,6 +175,7 @@ void manager_context_make_caches(struct manager_context *context, bool gateway)
 	const struct kube_cache_index tenant_indexes[] = {
 		{ .name = INDEX_DATA_STORE, .function = index_data_store, .argument = context },
 		{ .name = INDEX_STORAGE, .function = index_storage },
+		{ .name = INDEX_GATEWAY, .function = index_gateway },
 	};
 	const struct kube_cache_index secret_index = { .name = INDEX_SECRET, .function = index_secret };
 
@@ -140,11 +194,25 @@ void manager_context_make_caches(struct manager_context *context, bool gateway)
 	context->deployments = labelled_cache(context, &kube_resource_deployment);
 	context->services = labelled_cache(context, &kube_resource_service);
 	context->ingresses = labelled_cache(context, &kube_resource_ingress);
-	if (gateway)
-		context->routes = labelled_cache(context, &kube_resource_tls_route);
+	if (!gateway)
+		return;
+	context->routes = labelled_cache(context, &kube_resource_tls_route);
+	context->gateways = kube_cache_new(&(struct kube_cache_options){
+		.loop = context->loop, .client = context->client, .resource = &kube_resource_gateway, .transform = reduce_gateway });
 }
 
-enum { CACHE_COUNT = 9 };
+int manager_context_gateway_served(struct kube_client *client, bool *served, struct cancel *cancel, struct error *err)
+{
+	bool routes = false, gateways = false;
+
+	if (kube_client_serves(client, &kube_resource_tls_route, &routes, cancel, err) < 0 ||
+	    (routes && kube_client_serves(client, &kube_resource_gateway, &gateways, cancel, err) < 0))
+		return -1;
+	*served = routes && gateways;
+	return 0;
+}
+
+enum { CACHE_COUNT = 10 };
 
 static void all_caches(struct manager_context *context, struct kube_cache ***caches)
 {
@@ -157,6 +225,14 @@ static void all_caches(struct manager_context *context, struct kube_cache ***cac
 	caches[6] = &context->services;
 	caches[7] = &context->ingresses;
 	caches[8] = &context->routes;
+	caches[9] = &context->gateways;
+}
+
+struct kube_entry *manager_context_secret(const struct manager_context *context, const char *key)
+{
+	struct kube_entry *entry = kube_cache_get_key(context->secrets, key);
+
+	return entry ? entry : kube_cache_get_key(context->references, key);
 }
 
 void manager_context_start_caches(struct manager_context *context)

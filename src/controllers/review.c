@@ -212,7 +212,7 @@ static int open_cluster(struct manager_context *context, struct error *err)
 		return -1;
 	context->client =
 		kube_client_new(&(struct kube_client_options){ .loop = context->loop, .config = config, .metrics_host = "admin" }, err);
-	if (!context->client || kube_client_serves(context->client, &kube_resource_tls_route, &gateway, limit, err) < 0)
+	if (!context->client || manager_context_gateway_served(context->client, &gateway, limit, err) < 0)
 		return -1;
 	context->credentials = data_store_credentials_new(context);
 	manager_context_make_caches(context, gateway);

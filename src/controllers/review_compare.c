@@ -142,7 +142,8 @@ static void on_difference(const struct kube_difference *difference, void *argume
 
 void review_compare(struct review_tenant *tenant, const struct desired_object *desired, const json_t *live)
 {
-	static const struct kube_adoption adoption = { .label = LABEL_COMPONENT };
+	static const char *const own_name[] = { KAMAJI_FIELD_MANAGER, NULL };
+	static const struct kube_adoption adoption = { .from = own_name, .label = LABEL_COMPONENT };
 	struct comparison comparison = { .tenant = tenant, .desired = desired };
 	JSON_CLEANUP json_t *copy = json_deep_copy(live);
 	JSON_CLEANUP json_t *wanted = json_deep_copy(desired->object);
@@ -161,5 +162,8 @@ void review_compare(struct review_tenant *tenant, const struct desired_object *d
 		return;
 	JSON_CLEANUP json_t *parsed = kube_entry_parse(entry);
 
-	(void)kube_apply_visit_differences(wanted, parsed, entry->owned, on_difference, &comparison);
+	KUBE_ENTRY_TEXT_CLEANUP struct kube_entry_text text = { 0 };
+
+	kube_entry_open(entry, &text);
+	(void)kube_apply_visit_differences(wanted, parsed, text.owned, on_difference, &comparison);
 }

@@ -66,6 +66,22 @@ static void on_owned(const struct kube_notice *notice, void *argument)
 		tenant_controller_enqueue(argument, old_key);
 }
 
+/* Listeners or their readiness changed: access points follow. What else a Gateway's status tells is not in the cache. */
+static void on_gateway(const struct kube_notice *notice, void *argument)
+{
+	struct tenant_controller *controller = argument;
+	JSON_CLEANUP json_t *before = notice->before ? kube_entry_parse(notice->before) : NULL;
+	JSON_CLEANUP json_t *after = notice->after ? kube_entry_parse(notice->after) : NULL;
+	KUBE_ENTRIES_CLEANUP struct kube_entries tenants = { 0 };
+
+	if (before && after && json_equal(json_object_get(before, "spec"), json_object_get(after, "spec")) &&
+	    json_equal(json_object_get(before, "status"), json_object_get(after, "status")))
+		return;
+	kube_cache_by_index(controller->context->tenants, INDEX_GATEWAY, notice->key, &tenants);
+	for (size_t i = 0; i < tenants.count; i++)
+		tenant_controller_enqueue(controller, tenants.items[i]->key);
+}
+
 /* Secrets without our labels matter when they bear a tenant's names: a CA that a person made or took the labels from. */
 static void on_reference(const struct kube_notice *notice, void *argument)
 {
@@ -129,6 +145,8 @@ struct tenant_controller *tenant_controller_new(struct manager_context *context,
 	                                                                     .argument = controller });
 	kube_cache_add_handler(context->tenants, on_tenant, controller);
 	kube_cache_add_handler(context->references, on_reference, controller);
+	if (context->gateways)
+		kube_cache_add_handler(context->gateways, on_gateway, controller);
 
 	struct kube_cache *owned[] = { context->secrets,  context->config_maps, context->deployments,
 		                       context->services, context->ingresses,   context->routes };

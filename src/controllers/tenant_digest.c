@@ -45,6 +45,14 @@ void tenant_digest_service(struct string_list *lines, const json_t *service)
 	add_value(lines, "service address", json_at(service, "status.loadBalancer"));
 }
 
+/* As the cache holds it: its version moves with every route of anybody. */
+void tenant_digest_gateway(struct string_list *lines, const json_t *gateway)
+{
+	add_value(lines, "gateway", json_at(gateway, "metadata.uid"));
+	add_value(lines, "gateway listeners", json_at(gateway, "spec"));
+	add_value(lines, "gateway state", json_at(gateway, "status"));
+}
+
 /* The Deployment controller writes its revision into an annotation, which says nothing new. */
 void tenant_digest_deployment(struct string_list *lines, const json_t *deployment)
 {

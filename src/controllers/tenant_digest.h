@@ -20,6 +20,8 @@ void tenant_digest_tenant(struct string_list *lines, const json_t *tenant);
 void tenant_digest_service(struct string_list *lines, const json_t *service);
 /* uid, metadata that we write, generation. The API server raises the generation with every change of spec or annotations. */
 void tenant_digest_deployment(struct string_list *lines, const json_t *deployment);
+/* uid, and what the gateways' cache keeps of it. */
+void tenant_digest_gateway(struct string_list *lines, const json_t *gateway);
 /* An object whose every change matters. */
 void tenant_digest_version(struct string_list *lines, const char *kind, const char *key, const char *uid, const char *resource_version);
 /* Sorts the lines. */

@@ -80,13 +80,22 @@ static int run_stage(struct tenant_pass *work, enum step_stage stage, tenant_app
 	return 0;
 }
 
+/* Whoever waits for the phase learns it before the first certificate of the new authority is there; the Deployment's step follows. */
+static int tell_rotation(struct tenant_pass *work, struct cancel *cancel, struct error *err)
+{
+	if (!work->pass->certificate_authority_replaced || string_equal(work->snapshot->tenant.phase, PHASE_PROVISIONING))
+		return 0;
+	status_set_phase(work->pass->status, PHASE_CA_ROTATING, NULL);
+	return tenant_write_status(work->controller, work->snapshot, work->pass->status, &work->wrote, cancel, err);
+}
+
 /* Credentials and the store's preparation are one round: neither needs the other's result. */
 static int run_stages(struct tenant_pass *work, struct cancel *cancel, struct error *err)
 {
 	struct pass *pass = work->pass;
 
 	if (run_stage(work, STAGE_SERVICE, NULL, cancel, err) < 0 || pass_plan(pass, STAGE_CREDENTIALS, err) < 0 ||
-	    pass_plan(pass, STAGE_DATA_STORE, err) < 0)
+	    pass_plan(pass, STAGE_DATA_STORE, err) < 0 || tell_rotation(work, cancel, err) < 0)
 		return -1;
 	if (tenant_apply_stage(work->snapshot, pass, STAGE_CREDENTIALS, prepare_store, work, &work->wrote, cancel, err) < 0 ||
 	    pass_observe(pass, STAGE_CREDENTIALS, err) < 0 || pass_observe(pass, STAGE_DATA_STORE, err) < 0)

@@ -50,6 +50,33 @@ static json_t *cached(struct tenant_snapshot *snapshot, struct kube_cache *cache
 	            kube_cache_get_json(cache, snapshot->tenant.namespace, names_object(snapshot->arena, snapshot->tenant.name, suffix)));
 }
 
+enum { GATEWAYS_MAXIMUM = 16 }; /* a route of ours has one parent when all is well; the schema allows 32 */
+
+static void read_gateways(struct tenant_snapshot *snapshot)
+{
+	const json_t *routes[] = { snapshot->input.route, snapshot->input.konnectivity_route };
+	const json_t **found;
+	json_t *parent;
+	size_t i;
+
+	if (!snapshot->context->gateways || !snapshot->tenant.gateway)
+		return;
+	found = arena_alloc(snapshot->arena, GATEWAYS_MAXIMUM * sizeof(*found));
+	snapshot->input.gateways = found;
+	for (size_t route = 0; route < ARRAY_LENGTH(routes); route++)
+		json_array_foreach(json_at(routes[route], "status.parents"), i, parent) {
+			const json_t *reference = json_object_get(parent, "parentRef");
+			json_t *gateway = kube_cache_get_json(snapshot->context->gateways,
+			                                      json_string_or(reference, "namespace", snapshot->tenant.namespace),
+			                                      json_string_or(reference, "name", ""));
+
+			if (gateway && snapshot->input.gateway_count < GATEWAYS_MAXIMUM)
+				found[snapshot->input.gateway_count++] = keep(snapshot, gateway);
+			else
+				json_decref(gateway);
+		}
+}
+
 static void read_caches(struct tenant_snapshot *snapshot)
 {
 	struct manager_context *context = snapshot->context;
@@ -62,6 +89,7 @@ static void read_caches(struct tenant_snapshot *snapshot)
 	input->ingress = cached(snapshot, context->ingresses, "");
 	input->route = cached(snapshot, context->routes, "");
 	input->konnectivity_route = cached(snapshot, context->routes, SUFFIX_KONNECTIVITY_ROUTE);
+	read_gateways(snapshot);
 	if (*snapshot->tenant.data_store)
 		snapshot->store_object = keep(snapshot, kube_cache_get_json(context->data_stores, NULL, snapshot->tenant.data_store));
 }
@@ -113,6 +141,8 @@ static void compute_digests(struct tenant_snapshot *snapshot)
 	add_versions(&lines, context->config_maps, "config map", snapshot->key);
 	add_versions(&lines, context->ingresses, "ingress", snapshot->key);
 	add_versions(&lines, context->routes, "route", snapshot->key);
+	for (size_t i = 0; i < snapshot->input.gateway_count; i++)
+		tenant_digest_gateway(&lines, snapshot->input.gateways[i]);
 	add_unlabelled_versions(snapshot, &lines);
 	add_store(snapshot, &lines, snapshot->tenant.data_store);
 	for (size_t i = 0; i < snapshot->tenant.override_count; i++)

@@ -22,6 +22,24 @@ static struct metric_family results = {
 	.type = METRIC_COUNTER,
 	.labels = result_labels,
 };
+static struct metric_family errors = {
+	.name = "controller_runtime_reconcile_errors_total",
+	.help = "Reconciles that failed, by controller.",
+	.type = METRIC_COUNTER,
+	.labels = time_labels,
+};
+static struct metric_family active_workers = {
+	.name = "controller_runtime_active_workers",
+	.help = "Reconciles under way, by controller.",
+	.type = METRIC_GAUGE,
+	.labels = time_labels,
+};
+static struct metric_family maximum_workers = {
+	.name = "controller_runtime_max_concurrent_reconciles",
+	.help = "Workers, by controller.",
+	.type = METRIC_GAUGE,
+	.labels = time_labels,
+};
 static struct metric_family durations = {
 	.name = "controller_runtime_reconcile_time_seconds",
 	.help = "Time of one reconcile.",
@@ -61,6 +79,9 @@ struct worker_group *worker_group_new(const struct worker_group_options *options
 		.name = options->name, .base_delay_ms = WORKER_BASE_DELAY_MS, .maximum_delay_ms = WORKER_MAXIMUM_DELAY_MS });
 	metric_register(&results);
 	metric_register(&durations);
+	metric_add(&errors, METRIC_VALUES(options->name), 0);
+	metric_set(&active_workers, METRIC_VALUES(options->name), 0);
+	metric_set(&maximum_workers, METRIC_VALUES(options->name), group->options.workers);
 	return group;
 }
 
@@ -154,6 +175,8 @@ static void work_on(struct worker_group *group, const char *key, struct cancel *
 		(void)error_set(&err, ERROR_BUG, "reconcile failed without a reason");
 	log_result(group, key, &err);
 	metric_add(&results, METRIC_VALUES(group->options.name, result_name(&err)), 1);
+	if (string_equal(result_name(&err), "error"))
+		metric_add(&errors, METRIC_VALUES(group->options.name), 1);
 	metric_observe(&durations, METRIC_VALUES(group->options.name), (double)(clock_monotonic_ns() - begin) / 1e9);
 	if (!cancel_is_triggered(group->options.stop))
 		plan_next(group, key, &err);
@@ -268,4 +291,6 @@ void worker_group_add_rate_limited(struct worker_group *group, const char *key)
 void worker_group_update_metrics(struct worker_group *group)
 {
 	work_queue_update_metrics(group->queue);
+	THREAD_LOCKED(&group->mutex);
+	metric_set(&active_workers, METRIC_VALUES(group->options.name), group->active);
 }

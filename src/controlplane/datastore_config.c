@@ -19,6 +19,27 @@ static const char *password(struct pass *pass, const json_t *live, const struct 
 	return pass_secret_copy(pass, fresh, strlen(fresh));
 }
 
+/* Admission says the same, where it was asked. */
+static int check_overrides(struct pass *pass, struct error *err)
+{
+	const struct step_input *input = pass->input;
+
+	for (size_t i = 0; i < input->tenant->override_count; i++) {
+		const struct data_store *store = input->overrides[i].store;
+
+		if (input->data_store.store->driver != DATA_STORE_ETCD)
+			return pass_block(
+				pass, err, ERROR_INVALID, "InvalidSpec",
+				"spec.dataStoreOverrides: the tenant's own DataStore %s is %s, and overrides work beside etcd only",
+				input->data_store.store->name, input->data_store.store->driver_name);
+		if (store->driver != DATA_STORE_ETCD)
+			return pass_block(pass, err, ERROR_INVALID, "InvalidSpec",
+			                  "spec.dataStoreOverrides[%zu].dataStore: DataStore %s is %s (name one of driver etcd)", i,
+			                  store->name, store->driver_name);
+	}
+	return 0;
+}
+
 int data_store_config_plan(struct pass *pass, struct error *err)
 {
 	static const char *const keys[] = { KEY_DB_CONNECTION_STRING, KEY_DB_SCHEMA, KEY_DB_USER, KEY_DB_PASSWORD, NULL };
@@ -30,6 +51,8 @@ int data_store_config_plan(struct pass *pass, struct error *err)
 	const json_t *live = credential_begin(pass, CREDENTIAL_DATA_STORE_CONFIG, &data);
 	struct desired_object *wanted;
 
+	if (check_overrides(pass, err) != 0)
+		return -1;
 	secret = password(pass, live, &data);
 	if (store->store->driver == DATA_STORE_NATS) {
 		if (!store->username || !store->password)

@@ -23,7 +23,8 @@ static void remove_route(struct pass *pass, const char *step, const char *name, 
 		pass_unwant(pass, step, OBJECT_TLS_ROUTE, name, live);
 }
 
-static void plan_konnectivity(struct pass *pass)
+/* Its Gateway is the main route's, so that one comes first. */
+int konnectivity_route_plan(struct pass *pass, struct error *err)
 {
 	const struct tenant_control_plane *tenant = pass->input->tenant;
 	const char *name = names_object(pass->arena, tenant->name, SUFFIX_KONNECTIVITY_ROUTE);
@@ -32,12 +33,16 @@ static void plan_konnectivity(struct pass *pass)
 	json_t *parents, *item;
 	size_t i;
 
+	(void)err;
+	if (!pass->input->options->gateway_served)
+		return 0;
 	if (!tenant->gateway || !tenant->konnectivity) {
 		remove_route(pass, "konnectivity_gateway_routes", name, pass->input->konnectivity_route);
-		return;
+		status_remove(pass->status, "addons.konnectivity.gateway");
+		return 0;
 	}
 	if (json_array_size(json_at(pass->input->route, "status.parents")) != 1 || json_array_size(given) == 0)
-		return;
+		return 0;
 	parents = json_deep_copy(given);
 	json_array_foreach(parents, i, item) {
 		json_put(item, "port", json_integer(port));
@@ -45,6 +50,7 @@ static void plan_konnectivity(struct pass *pass)
 	}
 	pass_want(pass, "konnectivity_gateway_routes", OBJECT_TLS_ROUTE, name,
 	          new_route(pass, name, "konnectivity_gateway_routes", parents, port), pass->input->konnectivity_route);
+	return 0;
 }
 
 int gateway_plan(struct pass *pass, struct error *err)
@@ -69,27 +75,51 @@ int gateway_plan(struct pass *pass, struct error *err)
 		                    tenant->port),
 		          pass->input->route);
 	}
-	plan_konnectivity(pass);
+	return 0;
+}
+
+/* Upstream keeps a route's status only while exactly one Gateway has taken it. */
+static int observe_route(struct pass *pass, const json_t *route, const char *name, const char *status_path, struct error *err)
+{
+	const json_t *parents = json_at(route, "status.parents");
+	json_t *members, *points;
+
+	if (json_array_size(parents) == 0)
+		return pass_block(
+			pass, err, ERROR_PENDING, "RoutePending",
+			"no Gateway has taken the TLSRoute %s yet: does a Gateway controller run, and do parentRefs name its Gateway?",
+			name);
+	if (json_array_size(parents) > 1)
+		return pass_block(pass, err, ERROR_PENDING, "RouteAmbiguous",
+		                  "more than one Gateway has taken the TLSRoute %s: name one in spec.controlPlane.gateway.parentRefs",
+		                  name);
+	members = json_build("{s:O,s:{s:s}}", "parents", parents, "routeRef", "name", name);
+	points = access_points(pass, route);
+	if (json_array_size(points) > 0)
+		json_put(members, "accessPoints", points);
+	else
+		json_decref(points);
+	status_replace(pass->status, status_path, members, false, pass->input->now);
 	return 0;
 }
 
 int gateway_observe(struct pass *pass, struct error *err)
 {
 	const struct tenant_control_plane *tenant = pass->input->tenant;
-	const json_t *live = pass->state->live[OBJECT_TLS_ROUTE];
-	size_t count = json_array_size(json_at(live, "status.parents"));
 
 	if (!tenant->gateway || !pass->input->options->gateway_served)
 		return 0;
-	if (count == 0)
-		return pass_block(
-			pass, err, ERROR_PENDING, "RoutePending",
-			"no Gateway has taken the TLSRoute yet: does a Gateway controller run, and do parentRefs name its Gateway?");
-	if (count > 1)
-		return pass_block(pass, err, ERROR_PENDING, "RouteAmbiguous",
-		                  "more than one Gateway has taken the TLSRoute: name one in spec.controlPlane.gateway.parentRefs");
-	status_replace(pass->status, "kubernetesResources.gateway",
-	               json_build("{s:O,s:{s:s}}", "parents", json_at(live, "status.parents"), "routeRef", "name", tenant->name), false,
-	               pass->input->now);
-	return 0;
+	return observe_route(pass, pass->state->live[OBJECT_TLS_ROUTE], tenant->name, "kubernetesResources.gateway", err);
+}
+
+int konnectivity_route_observe(struct pass *pass, struct error *err)
+{
+	const struct tenant_control_plane *tenant = pass->input->tenant;
+
+	/* Without parentRefs there is nothing to copy, and no route. */
+	if (!tenant->gateway || !tenant->konnectivity || !pass->input->options->gateway_served ||
+	    json_array_size(json_object_get(tenant->gateway, "parentRefs")) == 0)
+		return 0;
+	return observe_route(pass, pass->state->live_konnectivity_route, names_object(pass->arena, tenant->name, SUFFIX_KONNECTIVITY_ROUTE),
+	                     "addons.konnectivity.gateway", err);
 }

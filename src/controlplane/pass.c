@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "controlplane/pass.h"
+#include "controlplane/renderer.h"
 
 #include <stdarg.h>
 #include <string.h>
@@ -279,6 +279,19 @@ int pass_refresh(struct pass *pass, struct error *err)
 	return 0;
 }
 
+/* Only profile native mounts the signer's keys apart. Upstream, once it was handed the tenant back, renders its own template and leaves our
+ * annotation behind. */
+static bool is_native_template(const json_t *deployment)
+{
+	json_t *volume;
+	size_t i;
+
+	json_array_foreach(json_at(deployment, "spec.template.spec.volumes"), i, volume)
+		if (string_equal(json_string_at(volume, "name"), VOLUME_SIGNER_PKI))
+			return true;
+	return false;
+}
+
 enum template_profile pass_profile(const struct pass *pass)
 {
 	const json_t *asked = json_object_get(json_at(pass->input->tenant->object, "metadata.annotations"), ANNOTATION_TEMPLATE_PROFILE);
@@ -289,7 +302,9 @@ enum template_profile pass_profile(const struct pass *pass)
 		return profile;
 	if (!pass->input->deployment)
 		return pass->input->options->profile;
-	return template_profile_parse(json_string_value(found), &profile) == 0 ? profile : PROFILE_UPSTREAM;
+	if (template_profile_parse(json_string_value(found), &profile) < 0)
+		return PROFILE_UPSTREAM;
+	return profile == PROFILE_NATIVE && !is_native_template(pass->input->deployment) ? PROFILE_UPSTREAM : profile;
 }
 
 const char *template_profile_name(enum template_profile profile)

@@ -150,3 +150,5 @@ int ingress_plan(struct pass *pass, struct error *err);
 int ingress_observe(struct pass *pass, struct error *err);
 int gateway_plan(struct pass *pass, struct error *err);
 int gateway_observe(struct pass *pass, struct error *err);
+int konnectivity_route_plan(struct pass *pass, struct error *err);
+int konnectivity_route_observe(struct pass *pass, struct error *err);

@@ -26,5 +26,6 @@ const struct step steps[] = {
 	{ "konnectivity-service", STAGE_WORKLOAD, NULL, konnectivity_service_observe },
 	{ "ingress", STAGE_ROUTES, ingress_plan, ingress_observe },
 	{ "gateway_routes", STAGE_ROUTES, gateway_plan, gateway_observe },
+	{ "konnectivity_gateway_routes", STAGE_ROUTES, konnectivity_route_plan, konnectivity_route_observe },
 };
 const size_t step_count = ARRAY_LENGTH(steps);

@@ -88,6 +88,8 @@ struct step_input {
 	const json_t *service, *deployment, *kubeadm_config_map, *egress_config_map, *ingress, *route, *konnectivity_route;
 	const json_t *const *secrets; /* the tenant's Secrets with their data, in any order; those without our labels included */
 	size_t secret_count;
+	const json_t *const *gateways; /* Gateways that the routes' parents name, as far as they exist */
+	size_t gateway_count;
 	int64_t now; /* wall seconds */
 };
 

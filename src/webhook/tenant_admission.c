@@ -83,6 +83,22 @@ static bool has_override(const struct tenant_control_plane *tenant, const struct
 	return false;
 }
 
+/* The API server has one set of store credentials, and behind kine none: all stores are etcd, or there is but one. */
+static void check_override_base(struct candidate *candidate)
+{
+	const char *name = json_string_or(candidate->tenant.spec, "dataStore", ""), *driver = driver_of(candidate, name), *problem;
+	const struct tenant_control_plane *previous = candidate->previous;
+	bool kept = previous && previous->override_count > 0 && string_equal(name, json_string_or(previous->spec, "dataStore", ""));
+
+	if (candidate->tenant.override_count == 0 || !driver || string_equal(driver, "etcd"))
+		return;
+	problem = arena_printf(candidate->request->arena,
+	                       "spec.dataStoreOverrides: the tenant's own DataStore %s is %s, and overrides work beside etcd only (name "
+	                       "one of driver etcd in spec.dataStore, or leave the overrides out)",
+	                       name, driver);
+	refuse_or_warn(candidate, problem, kept ? problem : NULL);
+}
+
 /* A store that does not exist may still come; one that is no etcd never becomes one. */
 static void check_override_stores(struct candidate *candidate)
 {
@@ -218,6 +234,7 @@ void admission_validate(const struct admission_request *request, struct admissio
 	check_form(&candidate);
 	if (request->admission->data_store_driver && !verdict->denied) {
 		check_main_store(&candidate);
+		check_override_base(&candidate);
 		check_override_stores(&candidate);
 	}
 	check_gateway(&candidate);

@@ -4,7 +4,8 @@ import sys
 
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "golden")]
 
 from harness import Harness, crds_of_tree  # noqa: E402
 from manager_process import Manager, wait_for  # noqa: E402

@@ -205,14 +205,10 @@ class Harness:
 
     def _make_pki(self) -> None:
         pki, loopback = self.pki, "IP:127.0.0.1,DNS:localhost"
-        pki.authority("admin-ca")
-        pki.leaf("apiserver", "admin-ca", "/CN=kube-apiserver",
-                 loopback + ",IP:10.96.0.1,DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc")
+        self.make_api_server_pki()
         pki.leaf("admin", "admin-ca", "/O=system:masters/CN=admin")
         pki.leaf("observer", "admin-ca", "/O=system:masters/CN=observer")
         pki.leaf("controllers", "admin-ca", "/O=system:masters/CN=controllers")
-        pki.key("sa.key", rsa=True)
-        run(["openssl", "pkey", "-in", pki.path("sa.key"), "-pubout", "-out", pki.path("sa.pub")])
         pki.authority("store-ca")
         pki.leaf("store-server", "store-ca", "/CN=etcd", loopback)
         pki.leaf("store-root", "store-ca", "/CN=root")
@@ -221,6 +217,15 @@ class Harness:
             path.write_text(kubeconfig_text(self.server, pki.base64("admin-ca.crt"), pki.base64(f"{user}.crt"),
                                             pki.base64(f"{user}.key")))
             path.chmod(0o600)
+
+    def make_api_server_pki(self) -> None:
+        """admin-ca, apiserver and sa: a subclass may bring its own."""
+        pki = self.pki
+        pki.authority("admin-ca")
+        pki.leaf("apiserver", "admin-ca", "/CN=kube-apiserver",
+                 "IP:127.0.0.1,DNS:localhost,IP:10.96.0.1,DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc")
+        pki.key("sa.key", rsa=True)
+        run(["openssl", "pkey", "-in", pki.path("sa.key"), "-pubout", "-out", pki.path("sa.pub")])
 
     # --- processes --------------------------------------------------------------------------------------------------
 

@@ -2,11 +2,8 @@
 """Admission on a real API server: upstream's captured answers with our webhooks, certificates that change under load, and what still speaks
 when the webhooks do not."""
 import base64
-import copy
 import http.client
 import json
-import os
-import pathlib
 import socket
 import ssl
 import subprocess
@@ -14,72 +11,16 @@ import threading
 import time
 
 import pytest
-from harness import ROOT, component, free_ports, tenant
+from captured import ADMISSION_ANSWERS, Render, admission_answers, base_spec, change, is_as_captured
+from harness import component, tenant
 from manager_process import Manager, wait_for
+from webhook_manager import bundles, install_webhooks, start_manager, webhook_objects
 
-REFERENCE = ROOT / "test" / "golden" / "reference"
 PATH = "/apis/kamaji.clastix.io/v1alpha1/namespaces/golden/tenantcontrolplanes"
-LIFETIME_SECONDS = 60
-
-# Accepted by upstream, refused here, with the field that says so.
-REFUSED = {
-    "version 'v1.36.0+k3s1'": "spec.kubernetes.version",
-    "schema with odd characters": "spec.dataStoreSchema",
-    "port 0": "spec.networkProfile.port",
-    "port -1": "spec.networkProfile.port",
-    "port 70000": "spec.networkProfile.port",
-    "nodeport without address": "spec.networkProfile.address",
-    "networkProfile.address abc": "spec.networkProfile.address",
-    "networkProfile.serviceCidrs ['10.96.0.0/16', '10.97.0.0/16']": "spec.networkProfile.serviceCidrs",
-    "service and pod cidr overlap": "spec.networkProfile.podCidrs",
-    "ingress without hostname": "spec.controlPlane.ingress.hostname",
-    "gateway without hostname": "Gateway API",  # it was installed where the answers were captured
-    "konnectivity port": "spec.addons.konnectivity.server.port",
-    "json patch no slash": "spec.kubernetes.kubelet.configurationJSONPatches",
-    "bad strategy": "spec.controlPlane.deployment.strategy.type",
-    "override sql datastore": "spec.dataStoreOverrides",
-    "datastore to other driver": "spec.dataStore",
-    # Upstream checks the object as it was before: the new value passes and every later update is refused.
-    "dns ip outside": "is not contained in any configured service CIDR",
-    "service cidr changed": "is not contained in any configured service CIDR",
-}
-# Refused by upstream with an internal error: its patch has no parent to go to.
-ACCEPTED = {"no deployment"}
-# The same, where it hides what the schema says.
-OTHER_WORDS = {"no controlPlane": "spec.controlPlane: Required value"}
-
-
-def parse(path: pathlib.Path) -> list:
-    """The documents of a YAML file, by the program that the golden tests use."""
-    tool = os.environ.get("KAMAJI_RENDER_TOOL")
-    if not tool:
-        built = sorted(ROOT.glob("build*/test/unit/controlplane/render_tool"), key=lambda found: found.stat().st_mtime)
-        assert built, "render_tool is not built: build the unit tests first (make test does)"
-        tool = str(built[-1])
-    done = subprocess.run([tool, "--parse"], input=path.read_bytes(), capture_output=True, check=True)
-    return [document for line in done.stdout.decode().splitlines() if (document := json.loads(line))]
-
-
-def change(spec: dict, changes: dict) -> dict:
-    """`changes` names members with dots; "__del__" takes one away."""
-    result = copy.deepcopy(spec)
-    for path, value in changes.items():
-        node, names = result, path.split(".")
-        for name in names[:-1]:
-            node = node.setdefault(name, {})
-        if value == "__del__":
-            node.pop(names[-1], None)
-        else:
-            node[names[-1]] = value
-    return result
 
 
 def merge_patch(changes: dict) -> dict:
     return change({}, {path: None if value == "__del__" else value for path, value in changes.items()})
-
-
-def webhook_objects() -> list[dict]:
-    return [item for item in parse(ROOT / "manifests/operator/50-webhooks.yaml") if item["kind"] != "Service"]
 
 
 def postgres() -> list[dict]:
@@ -89,32 +30,11 @@ def postgres() -> list[dict]:
              "spec": {"driver": "PostgreSQL", "endpoints": ["127.0.0.1:9"], "basicAuth": {"username": credential, "password": credential}}}]
 
 
-def start_manager(harness, name: str = "manager", *flags: str) -> Manager:
-    (port,) = free_ports(1)
-    running = Manager(harness, name=name, flags=[f"--webhook-bind-address=127.0.0.1:{port}", f"--webhook-url=https://127.0.0.1:{port}",
-                                                 f"--webhook-certificate-lifetime={LIFETIME_SECONDS}s", *flags])
-    running.webhook_port = port
-    return running.start()
-
-
-def configurations(harness) -> list[dict]:
-    api = "/apis/admissionregistration.k8s.io/v1"
-    return [harness.api.call("GET", f"{api}/mutatingwebhookconfigurations/kamaji-mutating-webhook-configuration"),
-            harness.api.call("GET", f"{api}/validatingwebhookconfigurations/kamaji-validating-webhook-configuration")]
-
-
-def bundles(harness) -> list[str]:
-    found = [hook["clientConfig"].get("caBundle", "") for item in configurations(harness) for hook in item["webhooks"]]
-    crd = harness.api.call("GET", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/tenantcontrolplanes.kamaji.clastix.io")
-    return found + [crd["spec"]["conversion"]["webhook"]["clientConfig"].get("caBundle", "")]
-
-
 @pytest.fixture(scope="module")
 def webhooks(harness):
-    harness.apply(*harness.datastore(), *harness.datastore("default2")[1:], *postgres(), *webhook_objects(),
+    harness.apply(*harness.datastore(), *harness.datastore("default2")[1:], *postgres(),
                   {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "golden"}})
-    running = start_manager(harness)
-    wait_for("authority published", lambda: all(bundles(harness)) and len(set(bundles(harness))) == 1, 20)
+    running = install_webhooks(harness, start_manager(harness))
     wait_for("DataStore ready", lambda: harness.get("datastore", "default").get("status", {}).get("ready"), 30)
     yield running
     running.assert_alive()
@@ -122,8 +42,13 @@ def webhooks(harness):
 
 
 @pytest.fixture(scope="module")
-def base() -> dict:
-    return parse(REFERENCE / "inputs/minimal.yaml")[0]["spec"]
+def render() -> Render:
+    return Render()
+
+
+@pytest.fixture(scope="module")
+def base(render) -> dict:
+    return base_spec(render)
 
 
 def answer(harness, method: str, path: str, body: dict, content_type: str = "application/json") -> str | None:
@@ -146,24 +71,9 @@ def stored(harness, base: dict, first: dict, names: dict) -> str:
     return names[key]
 
 
-def is_as_captured(case: dict, found: str | None) -> bool:
-    name, message = case["case"], case["message"] or ""
-    if name in REFUSED and case["answer"] == "accepted":
-        return found is not None and REFUSED[name] in found
-    if name in ACCEPTED:
-        return found is None
-    if name in OTHER_WORDS:
-        return found is not None and OTHER_WORDS[name] in found
-    if case["answer"] == "accepted":
-        return found is None
-    if "admission webhook" in message:
-        return found is not None and message[message.index("admission webhook"):] in found
-    return found is not None and "is invalid:" in found and message.split("Invalid value: ")[-1].strip()[:60] in found
-
-
-def test_captured_answers(harness, webhooks, base):
-    cases, names, wrong = parse(REFERENCE / "admission.yaml")[0], {}, []
-    assert len(cases) == 71
+def test_captured_answers(harness, webhooks, render, base):
+    cases, names, wrong = admission_answers(render), {}, []
+    assert len(cases) == ADMISSION_ANSWERS
     for case in cases:
         if case["operation"] == "CREATE":
             found = answer(harness, "POST", PATH, {**tenant("adm", "golden"), "spec": change(base, case["spec_changes"])})

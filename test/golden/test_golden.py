@@ -1,16 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Renders every captured input with profile `upstream` and compares with what upstream Kamaji made of it on a real cluster.
 
-reference/inputs and reference/objects are data captured from upstream. Only what DIFFERENCES and DEFAULTS name may differ.
+reference/inputs and reference/objects are data captured from upstream. Only DEFAULTS and what captured.DIFFERENCES names may differ.
+`test/e2e/test_golden.py` does the same with the operator and a real API server, where no default has to be known.
 """
 import json
-import pathlib
 
 import pytest
-
-HERE = pathlib.Path(__file__).resolve().parent
-REFERENCE = HERE / "reference"
-CASES = sorted(path.stem for path in (REFERENCE / "inputs").glob("*.yaml"))
+from captured import CASES, REFERENCE, bare, blank_store_authority, compare, named
 
 # Members that the API server adds to what was sent, and what they look like.
 DEFAULTS = {
@@ -22,43 +19,6 @@ DEFAULTS = {
     "nodePort": None, "group": ["", "gateway.networking.k8s.io"], "kind": ["Service", "Gateway"], "weight": [1],
     "resources": [{}], "annotations": [{}],
 }
-# What differs on purpose.
-DIFFERENCES = {
-    "conditions": "status.conditions is our optional addition",
-    "certificate of the data store's CA": "made by this test, not by upstream",
-    "observedGeneration 2": "upstream's finalizer write raises the generation; ours is a patch",
-    "deployment.observedGeneration": "upstream rewrites the Deployment while it settles",
-    "empty objects in spec": "upstream's finalizer write stores what the user left out as {}",
-    "datastore-certificate without TLS": "ours is labelled and owned, upstream's leaks",
-    "metadata: label of the selector": "upstream cannot create that Deployment, so its status ends early; ours keeps the selector's label",
-    "gateway: observedGeneration": "the capture had no Gateway controller; so has this test",
-}
-
-
-def named(documents: list[dict]) -> dict[tuple[str, str], dict]:
-    return {(document["kind"], document["metadata"]["name"]): document for document in documents}
-
-
-def compare(wanted, golden, path: str, problems: list[str]) -> None:
-    """Ours against the captured one; the captured one may hold defaults of the API server."""
-    if isinstance(wanted, dict) and isinstance(golden, dict):
-        for name in wanted.keys() | golden.keys():
-            if name not in golden:
-                if wanted[name] not in ({}, [], ""):
-                    problems.append(f"{path}.{name}: ours alone: {json.dumps(wanted[name])[:120]}")
-            elif name not in wanted:
-                allowed = DEFAULTS.get(name, False)
-                if allowed is False or (allowed is not None and golden[name] not in allowed):
-                    problems.append(f"{path}.{name}: missing, upstream has {json.dumps(golden[name])[:120]}")
-            else:
-                compare(wanted[name], golden[name], f"{path}.{name}", problems)
-    elif isinstance(wanted, list) and isinstance(golden, list) and len(wanted) == len(golden):
-        for number, (ours, theirs) in enumerate(zip(wanted, golden)):
-            compare(ours, theirs, f"{path}[{number}]", problems)
-    elif wanted != golden:
-        problems.append(f"{path}: {json.dumps(wanted)[:160]}, upstream has {json.dumps(golden)[:160]}")
-
-
 def live_objects(golden: dict, name: str) -> list[dict]:
     """What the API server would answer for the Service and the Deployment, from the captured objects and status."""
     status = golden["TenantControlPlane", name]["status"]["kubernetesResources"]
@@ -67,20 +27,16 @@ def live_objects(golden: dict, name: str) -> list[dict]:
 
 
 def adapt(case: str, ours: dict, golden: dict) -> None:
-    """Applies DIFFERENCES to both sides, in place."""
+    """Applies captured.DIFFERENCES to both sides, in place."""
     tenant, theirs = ours["TenantControlPlane", case], golden["TenantControlPlane", case]
     tenant["status"].pop("conditions")
     for status in (tenant["status"], theirs["status"]):
         status.pop("observedGeneration", None)
         # The Deployment's own status comes from controllers that do not run here; its skeleton is compared.
         status["kubernetesResources"]["deployment"] = {"name": "", "namespace": "", "selector": ""}
-    certificate = (f"{case}-datastore-certificate", "Secret")
-    for side in (ours, golden):
-        secret = side.get(certificate[::-1])
-        if secret and "ca.crt" in secret.get("data", {}):
-            secret["data"]["ca.crt"] = "<the data store's CA>"
+    blank_store_authority(case, ours, golden)
     if ours["TenantControlPlane", case]["status"]["storage"]["driver"] != "etcd":
-        ours.pop(certificate[::-1])
+        ours.pop(("Secret", f"{case}-datastore-certificate"))
     if case == "metadata":
         golden.pop(("Deployment", case), None)
         ours.pop(("Deployment", case))
@@ -92,11 +48,7 @@ def adapt(case: str, ours: dict, golden: dict) -> None:
 
 def check_spec(case: str, ours: dict, golden: dict, problems: list[str]) -> None:
     """Our defaults against the stored spec; {} that upstream wrote itself does not count."""
-    def bare(value):
-        if isinstance(value, dict):
-            return {name: bare(member) for name, member in value.items() if bare(member) not in ({}, None)}
-        return value
-    compare(bare(ours["spec"]), bare(golden["spec"]), f"{case}: spec", problems)
+    compare(bare(ours["spec"]), bare(golden["spec"]), f"{case}: spec", problems, DEFAULTS)
 
 
 def check(render, case: str, data_stores: list[dict]) -> list[str]:
@@ -114,21 +66,21 @@ def check(render, case: str, data_stores: list[dict]) -> list[str]:
         problems.append(f"{case}: blocked: {blocked}")
     adapt(case, ours, golden)
     check_spec(case, ours["TenantControlPlane", case], golden["TenantControlPlane", case], problems)
-    compare(ours["TenantControlPlane", case]["status"], golden["TenantControlPlane", case]["status"], f"{case}: status", problems)
+    compare(ours["TenantControlPlane", case]["status"], golden["TenantControlPlane", case]["status"], f"{case}: status", problems, DEFAULTS)
     for key in sorted(ours.keys() | golden.keys()):
         if key[0] == "TenantControlPlane":
             continue
         if key not in golden or key not in ours:
             problems.append(f"{case}: {key[0]} {key[1]} is there only with {'us' if key in ours else 'upstream'}")
         else:
-            compare(ours[key], golden[key], f"{case}: {key[0]} {key[1]}", problems)
+            compare(ours[key], golden[key], f"{case}: {key[0]} {key[1]}", problems, DEFAULTS)
     return problems
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_upstream_profile(render, data_stores: list[dict], case: str) -> None:
     problems = check(render, case, data_stores)
-    assert not problems, "\n".join(problems)
+    assert not problems, "\n".join(problems, DEFAULTS)
 
 
 def test_all_inputs_are_there() -> None:

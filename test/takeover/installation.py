@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The frozen installation of upstream Kamaji (reference/), thawed: its admin cluster's etcd under a real API server, its tenants' etcd
-where its DataStore says, in a network namespace of our own. The API server's credentials are made anew; everything stored is as it was."""
+where its DataStore says, in a network namespace of our own. The API server has the credentials of then (authority, serving certificate, service-account
+key); only its clients' certificates are new, one for each of us, so that the audit log tells who asked."""
 from __future__ import annotations
 
 import contextlib
@@ -17,7 +18,7 @@ REFERENCE = HERE / "reference"
 sys.path.insert(0, str(HERE.parent / "e2e"))
 
 from api_client import ApiError  # noqa: E402
-from harness import Harness, component, run  # noqa: E402
+from harness import Harness, component, kamaji_program, run, store_command, store_kind  # noqa: E402
 
 CLONE_NEWNET = 0x40000000
 STORE_ADDRESS = "10.244.0.1"  # where the DataStores' endpoints are
@@ -54,13 +55,25 @@ class Installation(Harness):
     """`up()` as the harness does it, on restored stores."""
 
     def _restore(self, snapshot: str, name: str) -> None:
+        """As etcd's own tool does it, or as ours does."""
         file = self.folder / f"{name}.db"
         file.write_bytes(unpack(snapshot))
+        if store_kind() != "etcd":
+            run([kamaji_program(), "datastore", "import", str(file), f"--data-dir={self.folder}/{name}"])
+            file.unlink()
+            return
         peer = f"http://127.0.0.1:{self.ports[f'{name}_peer']}"
         member = "admin" if name == "etcd" else "store"
         run([component("etcdutl"), "snapshot", "restore", str(file), f"--data-dir={self.folder}/{name}", f"--name={member}",
              f"--initial-cluster={member}={peer}", f"--initial-advertise-peer-urls={peer}"])
         file.unlink()
+
+    def make_api_server_pki(self) -> None:
+        for ours, theirs in (("admin-ca.crt", "ca.crt"), ("admin-ca.key", "ca.key"), ("apiserver.crt", "apiserver.crt"),
+                             ("apiserver.key", "apiserver.key"), ("sa.key", "sa.key"), ("sa.pub", "sa.pub")):
+            path = self.pki.folder / ours
+            path.touch(mode=0o600)
+            path.write_bytes((REFERENCE / "admin-pki" / theirs).read_bytes())
 
     def start_etcd(self) -> None:
         self._restore("admin.etcd.db.xz", "etcd")
@@ -69,12 +82,12 @@ class Installation(Harness):
     def start_store(self) -> None:
         self._restore("tenants.etcd.db.xz", "store")
         pki, peer, url = REFERENCE / "datastore-pki", self.ports["store_peer"], f"https://{STORE_ADDRESS}:2379"
-        self.start("store", [component("etcd"), "--name=store", f"--data-dir={self.folder}/store", f"--listen-client-urls={url}",
+        self.start("store", [*store_command(), "--name=store", f"--data-dir={self.folder}/store", f"--listen-client-urls={url}",
                              f"--advertise-client-urls={url}", f"--listen-peer-urls=http://127.0.0.1:{peer}",
                              f"--initial-advertise-peer-urls=http://127.0.0.1:{peer}",
                              f"--initial-cluster=store=http://127.0.0.1:{peer}", "--client-cert-auth",
                              f"--trusted-ca-file={pki / 'ca.crt'}", f"--cert-file={pki / 'server.crt'}",
-                             f"--key-file={pki / 'server.key'}", "--unsafe-no-fsync", "--log-level=warn"])
+                             f"--key-file={pki / 'server.key'}", "--log-level=warn"])
 
     def etcdctl(self, *arguments: str, certificate: str = "root") -> str:
         pki = REFERENCE / "datastore-pki"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Our operator started on what upstream left: nothing restarts, no credential changes, ownership moves, and then it is silent."""
 import base64
+import datetime
 import hashlib
 import json
 import os
@@ -10,7 +11,7 @@ import time
 import pytest
 
 from harness import tenant
-from installation import ON_ETCD, TENANTS, Installation, reference_json, said, written
+from installation import ON_ETCD, TENANTS, WRITES, Installation, reference_json, said, written
 from manager_process import Manager, binary, wait_for
 
 SILENT_SECONDS = 5
@@ -89,6 +90,23 @@ def test_dry_run_sees_a_left_over(installation) -> None:
     found = [change for change in answer["changes"] if change["name"] == "extras"]
     assert code == 1 and len(found) == 1
     assert found[0]["kind"] == "Deployment" and found[0]["field"] == "metadata.labels.left" and not found[0]["restarts"]
+
+
+def test_the_lease_keeps_us_away(installation) -> None:
+    """Upstream still holds the Lease, which has one name for both: ours is up, and writes nothing at all."""
+    lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "kamaji.clastix.io", "namespace": "kamaji-system"},
+             "spec": {"holderIdentity": "kamaji-7c9d_f00d", "leaseDurationSeconds": 15, "leaseTransitions": 1,
+                      "renewTime": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")}}
+    installation.apply(lease)
+    mark = installation.audit_end()
+    manager = Manager(installation).start()
+    time.sleep(SILENT_SECONDS)
+    events = installation.audit(mark)
+    assert any(event["verb"] == "watch" for event in events), "it looks"
+    assert [said(event) for event in events if event["verb"] in WRITES and event["objectRef"].get("resource") != "events"] == []
+    assert "kamaji-7c9d_f00d" in manager.log_text()
+    assert manager.stop() == 0
+    installation.kubectl("delete", "lease", "kamaji.clastix.io", "-n", "kamaji-system")
 
 
 @pytest.fixture(scope="module")
@@ -233,3 +251,65 @@ def test_a_new_tenant_on_the_way_back(installation, taken_over) -> None:
     assert code == 1 and changes == answer["changes"]
     assert any(change["kind"] == "Deployment" and change["field"].startswith("spec.template.spec") for change in changes)
     assert ("Secret", "fresh-ca") in changed(answer)
+
+
+# --- and back again -----------------------------------------------------------------------------------------------------
+
+UPSTREAM = "kamaji"  # the field manager of upstream's released program: its file's name, and by chance ours
+
+
+def write_as_upstream(installation: Installation, kind: str, name: str, document: dict) -> None:
+    installation.kubectl("patch", kind, name, "-n", "default", "--type=strategic", f"--field-manager={UPSTREAM}", "-p", json.dumps(document))
+
+
+def replica_sets(installation: Installation) -> dict[str, str]:
+    return {name: item["metadata"]["uid"] for name, item in installation.objects().items() if name.startswith("ReplicaSet/")}
+
+
+def test_taken_over_a_second_time(installation, taken_over) -> None:
+    """Handed back for a while: upstream wrote by Update what its spec had then and has no more. It goes, what others added stays, and no pod
+    is replaced."""
+    manager = taken_over[2]
+    assert manager.stop() == 0
+    write_as_upstream(installation, "service", "plain", {"metadata": {"labels": {"left": "over"}}})
+    write_as_upstream(installation, "deployment", "plain", {"metadata": {"labels": {"left": "over"}}})
+    installation.kubectl("label", "service", "plain", "-n", "default", "stranger=stays")
+    code, answer = review(installation, "takeover", "--dry-run")
+    assert code == 1 and {("Service", "plain"), ("Deployment", "plain")} <= changed(answer)
+    before = replica_sets(installation)
+    manager.start()
+
+    def labels(kind: str) -> dict:
+        return installation.objects()[f"{kind}/plain"]["metadata"]["labels"]
+
+    wait_for("left-overs gone", lambda: "left" not in labels("Service") and "left" not in labels("Deployment"), 40)
+    assert labels("Service")["stranger"] == "stays"
+    settle(installation, manager)
+    assert replica_sets(installation) == before
+    assert not [record for record in installation.objects()["Service/plain"]["metadata"]["managedFields"]
+                if (record["manager"], record["operation"]) == (UPSTREAM, "Update") and "subresource" not in record]
+
+
+def pod_text(installation: Installation, name: str) -> str:
+    return json.dumps(installation.objects()[f"Deployment/{name}"]["spec"]["template"], sort_keys=True)
+
+
+def test_a_template_that_upstream_rendered_is_kept(installation, taken_over) -> None:
+    """`fresh` was made by us with profile native. Asked, it gets upstream's template. Had upstream rendered that itself, our mark would still
+    say native: the template counts, and nothing is rolled out."""
+    manager = taken_over[2]
+    native = pod_text(installation, "fresh")
+    mark = "kamaji.clastix.io/template-profile"
+    installation.kubectl("annotate", "tcp", "fresh", "-n", "default", f"{mark}=upstream")
+    wait_for("the template that was asked for", lambda: pod_text(installation, "fresh") != native, 30)
+    settle(installation, manager)
+    upstream = pod_text(installation, "fresh")
+    assert "controller-manager-pki" in native and "controller-manager-pki" not in upstream and mark not in upstream
+    assert manager.stop() == 0
+    installation.kubectl("annotate", "tcp", "fresh", "-n", "default", f"{mark}-")
+    installation.kubectl("annotate", "deployment", "fresh", "-n", "default", f"{mark}=native", "--overwrite", f"--field-manager={UPSTREAM}")
+    before = replica_sets(installation)
+    manager.start()
+    settle(installation, manager)
+    assert pod_text(installation, "fresh") == upstream
+    assert replica_sets(installation) == before

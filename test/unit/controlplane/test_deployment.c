@@ -130,12 +130,22 @@ static void a_found_deployment_keeps_its_profile(void **state)
 	deployment = fixture_object(&fixture, OBJECT_DEPLOYMENT, "t");
 	assert_true(volume_shows(deployment, "etc-kubernetes-pki", "ca.key"));
 	assert_null(json_at(deployment, "metadata.annotations"));
+	/* Ours once, then rendered anew by upstream, which leaves the annotation: the template decides. */
 	json_put(live, "metadata.annotations", json_build("{s:s}", ANNOTATION_TEMPLATE_PROFILE, "native"));
+	assert_int_equal(fixture_run(&fixture, &err), 0);
+	deployment = fixture_object(&fixture, OBJECT_DEPLOYMENT, "t");
+	assert_true(volume_shows(deployment, "etc-kubernetes-pki", "ca.key"));
+	assert_string_equal(json_string_value(json_object_get(json_at(deployment, "metadata.annotations"), ANNOTATION_TEMPLATE_PROFILE)),
+	                    "upstream");
+	json_put(live, "spec.template.spec.volumes", json_build("[{s:s}]", "name", "controller-manager-pki"));
 	assert_int_equal(fixture_run(&fixture, &err), 0);
 	assert_false(volume_shows(fixture_object(&fixture, OBJECT_DEPLOYMENT, "t"), "etc-kubernetes-pki", "ca.key"));
 	json_put(fixture.tenant.object, "metadata.annotations", json_build("{s:s}", ANNOTATION_TEMPLATE_PROFILE, "upstream"));
 	assert_int_equal(fixture_run(&fixture, &err), 0);
-	assert_true(volume_shows(fixture_object(&fixture, OBJECT_DEPLOYMENT, "t"), "etc-kubernetes-pki", "ca.key"));
+	deployment = fixture_object(&fixture, OBJECT_DEPLOYMENT, "t");
+	assert_true(volume_shows(deployment, "etc-kubernetes-pki", "ca.key"));
+	/* Never on the pods: the mark alone would restart them. */
+	assert_null(json_object_get(json_at(deployment, "spec.template.metadata.annotations"), ANNOTATION_TEMPLATE_PROFILE));
 	json_decref(live);
 }
 

@@ -220,6 +220,26 @@ static void data_stays_with_its_driver(void **state)
 	expect_denied(response, "name a DataStore of the same driver", "driver");
 }
 
+static void overrides_need_a_main_store_of_etcd(void **state)
+{
+	static const char overrides[] = "[{resource: /events, dataStore: default}]";
+	json_t *object = tenant_of(GOOD, "spec.dataStoreOverrides", overrides), *before;
+
+	json_put_string(object, "spec.dataStore", "pg");
+	JSON_CLEANUP json_t *created = ask(ADMISSION_PATH_VALIDATE, "CREATE", object, NULL);
+
+	expect_denied(created, "overrides work beside etcd only", "created");
+	before = tenant_of(GOOD, "spec.dataStoreOverrides", overrides);
+	json_put_string(before, "spec.dataStore", "pg");
+	object = json_deep_copy(before);
+	json_put(object, "spec.controlPlane.deployment.replicas", json_integer(3));
+	JSON_CLEANUP json_t *kept = ask(ADMISSION_PATH_VALIDATE, "UPDATE", object, before);
+	FREE_CLEANUP char *told = json_text(json_object_get(kept, "warnings"));
+
+	expect_denied(kept, NULL, "what was there is told");
+	assert_non_null(strstr(told, "beside etcd only"));
+}
+
 static void the_deployment_is_tried_when_pods_are_extended(void **state)
 {
 	deployments_tried = 0;
@@ -306,6 +326,7 @@ int main(void)
 		cmocka_unit_test(what_is_new_is_refused_and_what_was_there_is_warned_of),
 		cmocka_unit_test(a_stuck_object_can_lose_its_finalizer),
 		cmocka_unit_test(data_stays_with_its_driver),
+		cmocka_unit_test(overrides_need_a_main_store_of_etcd),
 		cmocka_unit_test(the_deployment_is_tried_when_pods_are_extended),
 		cmocka_unit_test(tenants_paths_deny_all_but_connect),
 		cmocka_unit_test(what_is_no_review_is_refused),
