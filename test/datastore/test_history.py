@@ -81,3 +81,10 @@ def test_full_disk(programs, tmp_path):
     errors.seek(0)
     text = errors.read()
     assert re.search("No space left|disk is full", text), text[-2000:]
+
+
+def test_abuse(programs, tmp_path):
+    """Clients that break every rule: refused by name and number, within bounds of memory, and unnoticed by the one beside them."""
+    with stores.server(tmp_path / "ours", "kamaji") as ours:
+        text = run([str(programs / "abuse"), "--address", f"127.0.0.1:{ours.port}", "--pid", str(ours.process.pid)])
+        assert "refused and unharmed" in text

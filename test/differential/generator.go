@@ -129,6 +129,10 @@ func (g *generator) stream() stream {
 	if !g.one(5) {
 		r = &pb.RangeRequest{Key: r.Key, RangeEnd: r.RangeEnd, Limit: r.Limit, Revision: r.Revision, KeysOnly: r.KeysOnly, CountOnly: r.CountOnly}
 	}
+	// etcd sorts every chunk by the target then, and goes on after the key that happens to be last.
+	if r.SortOrder == pb.RangeRequest_NONE {
+		r.SortTarget = pb.RangeRequest_KEY
+	}
 	return stream{r}
 }
 
