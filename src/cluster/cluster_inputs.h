@@ -14,6 +14,10 @@ struct cluster_inputs {
 	json_t *cluster_configuration;             /* value of key ClusterConfiguration in ConfigMap <tenant>-kubeadmconfig, parsed */
 	char *server;                              /* "https://host:port" of the admin kubeconfig: what workers dial */
 	char *certificate_authority;               /* base64 of the cluster CA's PEM, as it stands in that kubeconfig */
+	/* Set by the caller, borrowed: */
+	const char *guard_url;         /* where tenants' API servers reach the operator's denial of writes */
+	const char *guard_authorities; /* base64 of the PEM that verifies it; NULL: none */
+	const char *dns_address;       /* spec.clusterIP of Service kube-dns as it is, which cannot change; NULL: none yet */
 };
 
 /*

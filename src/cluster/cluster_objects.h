@@ -15,6 +15,10 @@
 /* The group of a node that joins with a bootstrap token. */
 #define CLUSTER_BOOTSTRAPPERS_GROUP "system:bootstrappers:kubeadm:default-node-token"
 
+/* The ValidatingWebhookConfiguration behind spec.writePermissions. */
+#define CLUSTER_WRITE_GUARD "kamaji-write-permissions"
+#define CLUSTER_WRITE_GUARD_DOMAIN "write-permissions.kamaji.clastix.io" /* end of its webhooks' names */
+
 /* Each appends to the array `objects`; one file each. */
 int cluster_build_kubeadm_config(const struct cluster_inputs *inputs, json_t *objects, struct error *err);
 int cluster_build_kubelet_config(const struct cluster_inputs *inputs, json_t *objects, struct error *err);
@@ -28,13 +32,13 @@ int cluster_build_bootstrap_rbac(const struct cluster_inputs *inputs, json_t *ob
 int cluster_build_core_dns(const struct cluster_inputs *inputs, const char *owner_uid, json_t *objects, struct error *err);
 int cluster_build_kube_proxy(const struct cluster_inputs *inputs, const char *owner_uid, json_t *objects, struct error *err);
 
-/*
- * Deletes an add-on whose member left the spec, in upstream's order, but nothing that lacks our project label. *removed is counted up.
- */
-struct kube_client;
-struct cancel;
-int cluster_remove_core_dns(struct kube_client *client, unsigned *removed, struct cancel *cancel, struct error *err);
-int cluster_remove_kube_proxy(struct kube_client *client, unsigned *removed, struct cancel *cancel, struct error *err);
+/* No owner: the agent's ServiceAccount, the server's binding, and the agent last. PENDING until the tenant has an address. */
+int cluster_build_konnectivity_agent(const struct cluster_inputs *inputs, json_t *objects, struct error *err);
+/* "DaemonSet" or "Deployment". */
+const char *cluster_konnectivity_mode(const struct tenant_control_plane *tenant);
+
+/* Nothing unless writes are limited. INVALID when the operator serves no webhooks, PENDING while they have no certificate. */
+int cluster_build_write_guard(const struct cluster_inputs *inputs, json_t *objects, struct error *err);
 
 /* kubelet-config, or kubelet-config-<major>.<minor> below 1.24 (256 bytes are enough). */
 int cluster_kubelet_config_name(const char *version, char *name, size_t size, struct error *err);

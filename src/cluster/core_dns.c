@@ -108,24 +108,12 @@ static json_t *service_port(const char *name, int number, const char *protocol)
 	return json_build("{s:s, s:i, s:s, s:i}", "name", name, "port", number, "protocol", protocol, "targetPort", number);
 }
 
-/* With two DNS addresses or more the Service is dual-stack and takes them; otherwise it has kubeadm's tenth address. */
-static int set_addresses(json_t *spec, const struct tenant_control_plane *tenant, struct error *err)
+/* kubeadm's choice where the spec makes none. */
+static int tenth_address(const struct tenant_control_plane *tenant, char text[IP_TEXT_SIZE], struct error *err)
 {
+	const char *cidr = tenant->service_cidrs.count > 0 ? tenant->service_cidrs.items[0] : "";
 	struct ip_network network;
 	struct ip_address address;
-	char text[IP_TEXT_SIZE];
-
-	if (tenant->dns_service_ips.count >= 2) {
-		json_t *addresses = json_array();
-
-		for (size_t i = 0; i < tenant->dns_service_ips.count; i++)
-			(void)json_array_append_new(addresses, json_string_new(tenant->dns_service_ips.items[i]));
-		json_put_string(spec, "clusterIP", tenant->dns_service_ips.items[0]);
-		json_put(spec, "clusterIPs", addresses);
-		json_put_string(spec, "ipFamilyPolicy", "PreferDualStack");
-		return 0;
-	}
-	const char *cidr = tenant->service_cidrs.count > 0 ? tenant->service_cidrs.items[0] : "";
 
 	if (ip_network_parse(cidr, &network) < 0 || ip_network_host(&network, DNS_HOST_INDEX, &address) < 0)
 		return error_set(
@@ -133,11 +121,39 @@ static int set_addresses(json_t *spec, const struct tenant_control_plane *tenant
 			"spec.networkProfile.serviceCidrs: \"%s\" has no tenth address for cluster DNS; use a network of /28 or larger",
 			cidr);
 	ip_format(&address, text);
+	return 0;
+}
+
+/*
+ * With two DNS addresses or more the Service is dual-stack. The address is the one kubelets are told (upstream takes the tenth of the
+ * network whatever the spec says); a Service that exists keeps the one it has, which cannot change.
+ */
+static int set_addresses(json_t *spec, const struct cluster_inputs *inputs, struct error *err)
+{
+	const struct string_array *wanted = &inputs->tenant->dns_service_ips;
+	char text[IP_TEXT_SIZE];
+
+	if (wanted->count >= 2) {
+		json_t *addresses = json_array();
+
+		for (size_t i = 0; i < wanted->count; i++)
+			(void)json_array_append_new(addresses, json_string_new(wanted->items[i]));
+		json_put_string(spec, "clusterIP", wanted->items[0]);
+		json_put(spec, "clusterIPs", addresses);
+		json_put_string(spec, "ipFamilyPolicy", "PreferDualStack");
+		return 0;
+	}
+	if (inputs->dns_address || wanted->count == 1) {
+		json_put_string(spec, "clusterIP", inputs->dns_address ? inputs->dns_address : wanted->items[0]);
+		return 0;
+	}
+	if (tenth_address(inputs->tenant, text, err) < 0)
+		return -1;
 	json_put_string(spec, "clusterIP", text);
 	return 0;
 }
 
-static json_t *service(const struct tenant_control_plane *tenant, struct error *err)
+static json_t *service(const struct cluster_inputs *inputs, struct error *err)
 {
 	json_t *object = cluster_object("v1", "Service", "kube-system", "kube-dns");
 	json_t *spec = json_build("{s:{s:s}, s:[o,o,o]}", "selector", "k8s-app", "kube-dns", "ports", service_port("dns", 53, "UDP"),
@@ -148,7 +164,7 @@ static json_t *service(const struct tenant_control_plane *tenant, struct error *
 	                    "CoreDNS"));
 	json_put(object, "metadata.annotations", json_build("{s:s, s:s}", "prometheus.io/port", "9153", "prometheus.io/scrape", "true"));
 	json_put(object, "spec", spec);
-	if (set_addresses(spec, tenant, err) < 0) {
+	if (set_addresses(spec, inputs, err) < 0) {
 		json_decref(object);
 		return NULL;
 	}
@@ -184,7 +200,7 @@ int cluster_build_core_dns(const struct cluster_inputs *inputs, const char *owne
 	if (!owner_uid)
 		return 0;
 
-	json_t *dns = service(tenant, err);
+	json_t *dns = service(inputs, err);
 
 	if (!dns)
 		return -1;

@@ -132,6 +132,18 @@ static int remove_at(json_t *document, const char *pointer, struct error *err)
 	return error_set(err, ERROR_INVALID, "path \"%s\" does not exist", pointer);
 }
 
+/* A patch that takes away what a version of ours does not write anyway has what it wants. */
+static int remove_if_there(json_t *document, const char *pointer, struct error *err)
+{
+	json_t *found;
+
+	if (*pointer == '/' && get(document, pointer, &found, err) < 0) {
+		error_clear(err);
+		return 0;
+	}
+	return remove_at(document, pointer, err);
+}
+
 static int copy_or_move(json_t **document, const char *from, const char *path, bool move, struct error *err)
 {
 	json_t *value;
@@ -161,7 +173,7 @@ static int apply_one(json_t **document, const json_t *operation, struct error *e
 	if (string_equal(name, "add") || string_equal(name, "replace"))
 		return add(document, path, value ? json_deep_copy(value) : json_null(), string_equal(name, "replace"), err);
 	if (string_equal(name, "remove"))
-		return remove_at(*document, path, err);
+		return remove_if_there(*document, path, err);
 	if (string_equal(name, "copy") || string_equal(name, "move"))
 		return copy_or_move(document, json_string_at(operation, "from"), path, string_equal(name, "move"), err);
 	if (string_equal(name, "test")) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ConfigMap kube-system/kubelet-config: the KubeletConfiguration that joining nodes take. All defaults are spelled out, as the 1.36
- * kubelet types have them, whatever version the tenant runs: that is what kubeadm's upload-config writes.
+ * ConfigMap kube-system/kubelet-config: the KubeletConfiguration that joining nodes take. All defaults are spelled out, as kubeadm's
+ * upload-config writes them: those of the 1.36 types, less what a kubelet of the tenant's own version would refuse or take for another
+ * wish than its default.
  */
 #include <stdio.h>
 #include <string.h>
@@ -113,6 +114,26 @@ static const char kubelet_defaults[] = "address: 0.0.0.0\n"
 				       "volumePluginDir: /usr/libexec/kubernetes/kubelet-plugins/volume/exec/\n"
 				       "volumeStatsAggPeriod: 1m0s\n";
 
+/* Members of the defaults above that came later than 1.30. */
+static const struct {
+	const char *member;
+	unsigned minor; /* written from here on */
+} later_members[] = {
+	{ "crashLoopBackOff", 35 },                       /* 1.32 to 1.34 refuse it while its feature gate is off, their default */
+	{ "imagePullCredentialsVerificationPolicy", 35 }, /* likewise 1.33 and 1.34 */
+	{ "failCgroupV1", 35 },                           /* known since 1.31, where the default is false */
+	{ "mergeDefaultEvictionSettings", 33 },           /* unknown before */
+	{ "memoryReservationPolicy", 36 },                /* unknown before */
+};
+
+static void drop_later_members(json_t *configuration, const struct version *version)
+{
+	for (size_t i = 0; i < ARRAY_LENGTH(later_members); i++) {
+		if (version->major == 1 && version->minor < later_members[i].minor)
+			(void)json_object_del(configuration, later_members[i].member);
+	}
+}
+
 static json_t *string_list(const struct string_array *strings)
 {
 	json_t *list = json_array();
@@ -124,11 +145,16 @@ static json_t *string_list(const struct string_array *strings)
 
 static json_t *kubelet_configuration(const struct tenant_control_plane *tenant, struct error *err)
 {
-	json_t *configuration = yaml_parse(kubelet_defaults, sizeof(kubelet_defaults) - 1, err);
 	const char *driver = json_string_at(tenant->spec, "kubernetes.kubelet.cgroupfs");
+	struct version version;
+	json_t *configuration;
 
+	if (version_parse(tenant->version, "spec.kubernetes.version", &version, err) < 0)
+		return NULL;
+	configuration = yaml_parse(kubelet_defaults, sizeof(kubelet_defaults) - 1, err);
 	if (!configuration)
 		return NULL;
+	drop_later_members(configuration, &version);
 	if (!string_empty(driver))
 		json_put_string(configuration, "cgroupDriver", driver);
 	if (tenant->dns_service_ips.count > 0)

@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "api/names.h"
+#include "base/map.h"
 #include "base/strings.h"
+#include "controllers/cluster_guard.h"
 #include "controllers/cluster_look.h"
 #include "controllers/worker_group.h"
 #include "io/thread.h"
@@ -74,6 +76,24 @@ static void on_source(const struct kube_notice *notice, void *argument)
 		on_owned(notice, argument);
 }
 
+/* A new serving certificate of the webhooks: tenants whose writes are limited learn whom to trust from now on. */
+static void on_certificate(const struct kube_notice *notice, void *argument)
+{
+	struct cluster_controller *controller = argument;
+	KUBE_ENTRIES_CLEANUP struct kube_entries tenants = { 0 };
+
+	if (!cluster_guard_is_secret(controller->context, notice->key))
+		return;
+	kube_cache_list(controller->context->tenants, &tenants);
+	for (size_t i = 0; i < tenants.count; i++) {
+		KUBE_ENTRY_TEXT_CLEANUP struct kube_entry_text text = { 0 };
+
+		kube_entry_open(tenants.items[i], &text);
+		if (strstr(text.json, "\"writePermissions\":{\""))
+			cluster_controller_enqueue(controller, tenants.items[i]->key);
+	}
+}
+
 struct cluster_controller *cluster_controller_new(struct manager_context *context, struct error *err)
 {
 	struct cluster_controller *controller = calloc(1, sizeof(*controller));
@@ -93,6 +113,7 @@ struct cluster_controller *cluster_controller_new(struct manager_context *contex
 	kube_cache_add_handler(context->services, on_owned, controller);
 	kube_cache_add_handler(context->secrets, on_source, controller);
 	kube_cache_add_handler(context->config_maps, on_source, controller);
+	kube_cache_add_handler(context->references, on_certificate, controller);
 	return controller;
 }
 

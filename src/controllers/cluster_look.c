@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/strings.h"
-#include "cluster/cluster_objects.h"
+#include "controllers/cluster_guard.h"
 #include "controllers/manager_metrics.h"
 #include "controllers/object_patch.h"
 #include "controllers/tenant_digest.h"
@@ -69,7 +69,9 @@ static void compute_texts(struct look *look)
 	string_list_add(&lines, look->fingerprint);
 	tenant_digest_version(&lines, "config map", look->key, json_string_or(look->config_map, "metadata.uid", ""),
 	                      json_string_or(look->config_map, "metadata.resourceVersion", ""));
-	string_list_printf(&lines, "tenant %s %lld", look->tenant.uid, (long long)look->tenant.generation);
+	string_list_printf(&lines, "tenant %s %lld %s", look->tenant.uid, (long long)look->tenant.generation, look->tenant.endpoint);
+	if (look->tenant.write_limited)
+		cluster_guard_digest(look->context, &lines);
 	tenant_digest_finish(&lines, look->inputs);
 }
 
@@ -121,22 +123,18 @@ static int read_kubeconfig(struct look *look, struct buffer *text, struct cancel
 static struct cluster_session *make_session(struct look *look, const struct buffer *kubeconfig,
                                             void (*on_change)(const char *key, void *argument), void *argument, struct error *err)
 {
-	char kubelet_config[256];
 	const char *address = json_string_or(look->service, "spec.clusterIP", "");
 
 	if (string_empty(address) || string_equal(address, "None")) {
 		(void)error_set(err, ERROR_PENDING, "Service %s has no cluster address", look->tenant.name);
 		return NULL;
 	}
-	if (cluster_kubelet_config_name(look->tenant.version, kubelet_config, sizeof(kubelet_config), err) < 0)
-		return NULL;
 	return cluster_session_new(&(struct cluster_session_options){ .context = look->context,
 	                                                              .key = look->key,
 	                                                              .address = address,
 	                                                              .port = (uint16_t)look->tenant.port,
 	                                                              .server_name = names_service_host(look->arena, look->tenant.name,
 	                                                                                                look->tenant.namespace),
-	                                                              .kubelet_config_name = kubelet_config,
 	                                                              .fingerprint = look->fingerprint,
 	                                                              .kubeconfig = kubeconfig->data,
 	                                                              .kubeconfig_length = kubeconfig->length,
@@ -148,6 +146,28 @@ static struct cluster_session *make_session(struct look *look, const struct buff
 static void enable(json_t *status, const char *path, bool enabled, int64_t now)
 {
 	(void)status_record(status, path, json_build("{s:b}", "enabled", enabled), true, now);
+}
+
+/* The agent and what belongs to it; emptied when the add-on is gone. */
+static void record_agent(json_t *status, const char *mode, int64_t now)
+{
+	static const char agent[] = "addons.konnectivity.agent", account[] = "addons.konnectivity.sa",
+			  binding[] = "addons.konnectivity.clusterrolebinding";
+
+	if (!mode) {
+		static const char *const paths[] = { agent, account, binding };
+
+		for (size_t i = 0; i < ARRAY_LENGTH(paths); i++) {
+			if (json_object_size(json_at(status, paths[i])) > 0)
+				json_put(status, paths[i], json_object());
+		}
+		return;
+	}
+	(void)status_record(status, agent,
+	                    json_build("{s:s, s:s, s:s}", "name", "konnectivity-agent", "namespace", "kube-system", "mode", mode), true,
+	                    now);
+	(void)status_record(status, account, json_build("{s:s, s:s}", "name", "konnectivity-agent", "namespace", "kube-system"), true, now);
+	(void)status_record(status, binding, json_build("{s:s}", "name", "system:konnectivity-server"), true, now);
 }
 
 static int write_status(struct look *look, const struct cluster_result *result, struct cancel *cancel, struct error *err)
@@ -169,6 +189,7 @@ static int write_status(struct look *look, const struct cluster_result *result, 
 		enable(status, "addons.coreDNS", result->core_dns_enabled, now);
 	if (result->kube_proxy_enabled || json_at(status, "addons.kubeProxy"))
 		enable(status, "addons.kubeProxy", result->kube_proxy_enabled, now);
+	record_agent(status, result->konnectivity_mode, now);
 	if (object_patch_status(context->client, &kube_resource_tenant_control_plane, object, json_at(object, "status"), status, &stored,
 	                        cancel, err) < 0)
 		return -1;
@@ -177,26 +198,52 @@ static int write_status(struct look *look, const struct cluster_result *result, 
 	return 0;
 }
 
+static int reconcile_inside(struct look *look, struct cluster_session *session, const struct buffer *kubeconfig,
+                            struct cluster_result *result, struct cancel *cancel, struct error *err)
+{
+	CLUSTER_INPUTS_CLEANUP struct cluster_inputs inputs = { 0 };
+	CLUSTER_GUARD_CLEANUP struct cluster_guard guard = { 0 };
+
+	if (cluster_inputs_read(&inputs, &look->tenant, look->config_map, kubeconfig->data, kubeconfig->length, err) < 0)
+		return -1;
+	if (look->tenant.write_limited && cluster_guard_read(look->context, &guard, cancel, err) < 0)
+		return -1;
+	inputs.guard_url = guard.url;
+	inputs.guard_authorities = guard.authorities;
+	return cluster_reconcile(&session->target, &inputs, result, cancel, err);
+}
+
+static void report_work(const struct look *look, const struct cluster_session *session, const struct cluster_result *result, uint64_t begin)
+{
+	manager_metrics_observe_step("PhaseBootstrapToken", (double)(clock_monotonic_ns() - begin) / 1e9);
+	if (result->writes + result->removals > 0)
+		log_info("cluster.bootstrapped", "objects inside the tenant written", LOG_STRING("tenant", look->key),
+		         LOG_INTEGER("writes", result->writes), LOG_INTEGER("removals", result->removals),
+		         LOG_INTEGER("milliseconds", (int64_t)(clock_monotonic_ns() - begin) / 1000000),
+		         LOG_INTEGER("watched_bytes", (int64_t)cluster_watches_memory(session->target.watches)));
+}
+
 static int bring_up_to_date(struct look *look, struct cluster_session *session, const struct buffer *kubeconfig, struct cancel *cancel,
                             struct error *err)
 {
-	CLUSTER_INPUTS_CLEANUP struct cluster_inputs inputs = { 0 };
 	CANCEL_CLEANUP struct cancel *sync = cancel_new(cancel, clock_monotonic_ms() + SYNC_TIMEOUT_MS);
 	struct cluster_result result = { 0 };
 	uint64_t begin = clock_monotonic_ns();
 
-	if (cluster_inputs_read(&inputs, &look->tenant, look->config_map, kubeconfig->data, kubeconfig->length, err) < 0 ||
-	    cluster_reconcile_access(&session->target, &inputs, &result, cancel, err) < 0 || cluster_session_wait(session, sync, err) < 0)
+	if (cluster_session_wait(session, sync, err) < 0)
 		return -1;
 	atomic_store(&session->disturbed, false);
-	if (cluster_reconcile(&session->target, &inputs, &result, cancel, err) < 0 || write_status(look, &result, cancel, err) < 0)
+	if (reconcile_inside(look, session, kubeconfig, &result, cancel, err) < 0) {
+		/* Without this the next look would take what is half done for settled. */
+		atomic_store(&session->disturbed, true);
 		return -1;
+	}
+	if (write_status(look, &result, cancel, err) < 0) {
+		atomic_store(&session->disturbed, true);
+		return -1;
+	}
 	memcpy(session->settled, look->inputs, sizeof(session->settled));
-	manager_metrics_observe_step("PhaseBootstrapToken", (double)(clock_monotonic_ns() - begin) / 1e9);
-	if (result.writes > 0)
-		log_info("cluster.bootstrapped", "objects inside the tenant written", LOG_STRING("tenant", look->key),
-		         LOG_INTEGER("writes", result.writes),
-		         LOG_INTEGER("milliseconds", (int64_t)(clock_monotonic_ns() - begin) / 1000000));
+	report_work(look, session, &result, begin);
 	return 0;
 }
 

@@ -15,7 +15,6 @@ struct manager_context;
 
 struct cluster_session {
 	struct cluster_target target;
-	struct cluster_applied applied;
 	char *fingerprint;             /* credentials and address it was made for */
 	char settled[DIGEST_HEX_SIZE]; /* inputs of the last look that wrote nothing */
 	atomic_bool disturbed;         /* a watched object changed since the last look */
@@ -30,7 +29,6 @@ struct cluster_session_options {
 	const char *address; /* IP to dial */
 	uint16_t port;
 	const char *server_name; /* <tenant>.<namespace>.svc */
-	const char *kubelet_config_name;
 	const char *fingerprint;
 	const char *kubeconfig; /* credentials; not kept */
 	size_t kubeconfig_length;
@@ -40,6 +38,6 @@ struct cluster_session_options {
 
 /* Connects lazily; NULL when the credentials cannot be used. */
 struct cluster_session *cluster_session_new(const struct cluster_session_options *options, struct error *err);
-/* 0 once the three watched objects are known (also when they do not exist). */
+/* 0 once it is known what is there. */
 int cluster_session_wait(struct cluster_session *session, struct cancel *cancel, struct error *err);
 void cluster_session_free(struct cluster_session *session); /* not on the loop; NULL is fine */

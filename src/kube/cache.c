@@ -31,6 +31,8 @@ struct kube_cache *kube_cache_new(const struct kube_cache_options *options)
 	cache->secret = options->resource == &kube_resource_secret && !options->metadata_only;
 	cache->transform = options->transform;
 	cache->transform_argument = options->transform_argument;
+	cache->keep = options->keep;
+	cache->keep_argument = options->keep_argument;
 	if (cache->transform == NULL && cache->secret)
 		cache->transform = kube_secret_transform;
 	cache->page_size = options->page_size != 0 ? options->page_size : KUBE_PAGE_SIZE;
@@ -234,6 +236,8 @@ int kube_cache_take(struct kube_cache *cache, json_t *object, uint64_t list_numb
 
 	if (string_empty(json_string_at(object, "metadata.name")))
 		return error_set(err, ERROR_CORRUPT, "object without metadata.name");
+	if (cache->keep != NULL && !cache->keep(object, cache->keep_argument))
+		return 0;
 	if (was_deleted(cache, uid))
 		return 0; /* from before a deletion that we know of */
 	key = kube_key(json_string_at(object, "metadata.namespace"), json_string_at(object, "metadata.name"));

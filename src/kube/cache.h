@@ -63,6 +63,10 @@ struct kube_cache_options {
 	 * Secrets NULL means kube_secret_digest(). A transform of Secrets must leave no value behind: call kube_secret_digest() last. */
 	void (*transform)(json_t *object, void *argument);
 	void *transform_argument;
+	/* Objects for which this is false are not held and not told of: for what no selector can say. It decides by kind, namespace and name
+	 * alone, so that the answer for an object never changes. NULL: all. On the loop. */
+	bool (*keep)(const json_t *object, void *argument);
+	void *keep_argument;
 	const struct kube_cache_index *indexes; /* copied */
 	size_t index_count;
 	unsigned page_size; /* 0: KUBE_PAGE_SIZE */

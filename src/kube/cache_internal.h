@@ -78,6 +78,8 @@ struct kube_cache {
 	bool metadata_only, secret;
 	void (*transform)(json_t *object, void *argument);
 	void *transform_argument;
+	bool (*keep)(const json_t *object, void *argument);
+	void *keep_argument;
 	unsigned page_size;
 
 	pthread_mutex_t mutex;

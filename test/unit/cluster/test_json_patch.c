@@ -58,9 +58,16 @@ static void test_replace_adds_what_is_absent(void **state)
 	check("{}", "[{\"op\":\"replace\",\"path\":\"/cgroupDriver\",\"value\":\"cgroupfs\"}]", "{\"cgroupDriver\":\"cgroupfs\"}");
 }
 
+/* So does one that takes away what only some versions write. */
+static void test_remove_of_what_is_absent(void **state)
+{
+	check("{\"a\":1}", "[{\"op\":\"remove\",\"path\":\"/b\"}]", "{\"a\":1}");
+	check("{\"a\":1}", "[{\"op\":\"remove\",\"path\":\"/b/c\"}]", "{\"a\":1}");
+}
+
 static void test_refusals(void **state)
 {
-	check("{\"a\":1}", "[{\"op\":\"remove\",\"path\":\"/b\"}]", NULL);
+	check("{\"a\":1}", "[{\"op\":\"remove\",\"path\":\"b\"}]", NULL);
 	check("{\"a\":1}", "[{\"op\":\"add\",\"path\":\"a\",\"value\":1}]", NULL);
 	check("{\"a\":1}", "[{\"op\":\"add\",\"path\":\"/x/y\",\"value\":1}]", NULL);
 	check("{\"a\":[1]}", "[{\"op\":\"add\",\"path\":\"/a/2\",\"value\":1}]", NULL);
@@ -68,7 +75,7 @@ static void test_refusals(void **state)
 	check("{\"a\":1}", "[{\"op\":\"test\",\"path\":\"/a\",\"value\":2}]", NULL);
 	check("{\"a\":{}}", "[{\"op\":\"move\",\"from\":\"/a\",\"path\":\"/a/b\"}]", NULL);
 	check("{\"a\":1}", "[{\"op\":\"frobnicate\",\"path\":\"/a\"}]", NULL);
-	check("{\"a\":1}", "[{\"op\":\"add\",\"path\":\"/b\",\"value\":2},{\"op\":\"remove\",\"path\":\"/c\"}]", NULL);
+	check("{\"a\":1}", "[{\"op\":\"add\",\"path\":\"/b\",\"value\":2},{\"op\":\"move\",\"from\":\"/c\",\"path\":\"/d\"}]", NULL);
 	check("{\"a\":1}", "[{\"op\":\"copy\",\"path\":\"/b\"}]", NULL);
 	check("{\"a\":1}", "[{\"op\":\"add\"}]", NULL);
 	check("{\"a\":1}", "[{\"op\":\"remove\",\"path\":\"\"}]", NULL);
@@ -79,6 +86,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_operations),
 		cmocka_unit_test(test_replace_adds_what_is_absent),
+		cmocka_unit_test(test_remove_of_what_is_absent),
 		cmocka_unit_test(test_refusals),
 	};
 
