@@ -260,7 +260,8 @@ static void find_mounts(const struct local_environment *environment, struct stri
 
 static void find_namespace(const struct node_identity *identity, struct string_list *found)
 {
-	DIR *proc = identity->pid_namespace ? opendir("/proc") : NULL;
+	/* The kernel lets init go when every other process of its namespace has ended, and gives the namespace's number to the next one made. */
+	DIR *proc = node_identity_is_alive(identity) ? opendir("/proc") : NULL;
 	for (struct dirent *entry; proc && (entry = readdir(proc));) {
 		struct node_identity one;
 		struct error err;

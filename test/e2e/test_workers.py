@@ -1,0 +1,422 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Workers of tenants on a real cluster: they join by kubeadm, run pods, are left, killed and taken away; and every way in."""
+import json
+import os
+import pathlib
+import random
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+import leftovers
+import probe_image
+import pytest
+from harness import HarnessError, component, run, tail, tenant
+from local_cluster import LocalCluster, environment_root
+from manager_process import wait_for
+
+NAME = "wk"
+ADD_ON_PODS = {"coredns": 2, "kube-proxy": 1}
+
+
+class Tenant:
+    """A tenant with the eyes of its own people."""
+
+    def __init__(self, cluster: LocalCluster, name: str, namespace: str = "default"):
+        self.cluster, self.name, self.namespace = cluster, name, namespace
+        self.config = cluster.tenant_kubeconfig(name, namespace)
+        self.flags: list[str] = []
+
+    @property
+    def reference(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+        return self.cluster.kubectl(*self.flags, *arguments, stdin=stdin, kubeconfig=self.config)
+
+    def get(self, *arguments: str) -> dict:
+        return json.loads(self.kubectl("get", *arguments, "-o", "json"))
+
+    def apply(self, *objects: dict) -> None:
+        self.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)}))
+
+    def node(self, name: str) -> dict | None:
+        found = [item for item in self.get("nodes")["items"] if item["metadata"]["name"] == name]
+        return found[0] if found else None
+
+    def is_ready(self, name: str) -> bool:
+        node = self.node(name)
+        return bool(node) and any(c["type"] == "Ready" and c["status"] == "True" for c in node["status"]["conditions"])
+
+    def wait_pods(self, selector: str, count: int, namespace: str = "default", seconds: float = 90) -> list[dict]:
+        def look():
+            items = [pod for pod in self.get("pods", "-n", namespace, "-l", selector)["items"] if "deletionTimestamp" not in pod["metadata"]]
+            ready = [pod for pod in items if any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", []))]
+            return (ready or [None]) if len(ready) == len(items) == count else None
+
+        try:
+            return wait_for(f"{count} ready pods {selector}", look, seconds, pause=0.5)
+        except HarnessError as error:
+            raise AssertionError(f"{error}\n{self.kubectl('get', 'pods', '-A', '-o', 'wide')}\n"
+                                 f"{self.kubectl('describe', 'pods', '-n', namespace, '-l', selector)[-3000:]}") from None
+
+    def execute(self, pod: str, *command: str) -> str:
+        return self.kubectl("exec", pod, "--", *command)
+
+
+def worker(cluster, action: str, *flags: str, check: bool = True, seconds: float = 300) -> subprocess.CompletedProcess:
+    done = subprocess.run([*cluster.command("worker")[:3], action, *flags, "--name", cluster.name, "--state-dir", str(cluster.root)],
+                          capture_output=True, text=True, timeout=seconds, check=False)
+    if check and done.returncode:
+        raise HarnessError(f"worker {action} {' '.join(flags)}: exit {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
+    return done
+
+
+def add(cluster, who: Tenant, name: str, *flags: str) -> dict:
+    return json.loads(worker(cluster, "add", who.reference, name, "-o", "json", *flags).stdout)
+
+
+def records(cluster) -> dict:
+    """The workers in the state file, by id."""
+    nodes = json.loads((cluster.folder / "state.json").read_text())["nodes"]
+    return {key: value for key, value in nodes.items() if key != "admin"}
+
+
+def record_of(cluster, who: Tenant, name: str) -> tuple[str, dict]:
+    return next((key, one) for key, one in records(cluster).items()
+                if (one["namespace"], one["tenant"], one["name"]) == (who.namespace, who.name, name))
+
+
+def give_image(cluster, archive: pathlib.Path, identifier: str) -> None:
+    run([component("ctr"), "--address", str(cluster.folder / "nodes" / identifier / "socket" / "containerd.sock"), "--namespace", "k8s.io", "images", "import",
+         "--local", str(archive)])
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    return probe_image.make(tmp_path_factory.mktemp("image") / "probe.tar")
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    before = leftovers.picture()
+    root = environment_root(tmp_path_factory.mktemp("workers"))
+    running = LocalCluster(NAME, root)
+    running.up()
+    try:
+        yield running
+    finally:
+        running.down()
+    left = leftovers.difference(before, leftovers.picture(), (NAME,), str(root))
+    shutil.rmtree(root)
+    assert not left, "down left something behind:\n" + "\n".join(left)
+
+
+def make_tenant(cluster, name: str, **spec) -> Tenant:
+    cluster.apply(tenant(name, replicas=1, **{"addons": {"coreDNS": {}, "kubeProxy": {}},
+                                              "controlPlane": {"deployment": {"replicas": 1}, "service": {"serviceType": "LoadBalancer"}}, **spec}))
+    cluster.wait_phase(name)
+    return Tenant(cluster, name)
+
+
+@pytest.fixture(scope="module")
+def blue(cluster):
+    return make_tenant(cluster, "blue")
+
+
+@pytest.fixture(scope="module")
+def one(cluster, blue, archive):
+    """The first worker, with the image that the tests' pods use."""
+    start = time.monotonic()
+    added = add(cluster, blue, "one")
+    print(f"\nworker add: {time.monotonic() - start:.1f} s")
+    give_image(cluster, archive, record_of(cluster, blue, "one")[0])
+    return added
+
+
+@pytest.fixture(scope="module")
+def probe(blue, one):
+    """A pod with a shell."""
+    blue.kubectl("run", "probe", f"--image={probe_image.NAME}", "--image-pull-policy=IfNotPresent", "--labels=run=probe")
+    blue.wait_pods("run=probe", 1)
+    return "probe"
+
+
+def test_worker_is_ready_with_the_tenants_add_ons(cluster, blue, one):
+    node = blue.node("one")
+    assert blue.is_ready("one")
+    assert node["status"]["nodeInfo"]["kubeletVersion"] == "v1.36.3" == one["version"]
+    assert node["spec"]["podCIDR"] == one["pods"]
+    assert {"type": "InternalIP", "address": one["address"]} in node["status"]["addresses"]
+    # kubeadm itself wrote this annotation's successor: the socket is in the kubelet's own configuration.
+    assert (cluster.folder / "nodes" / record_of(cluster, blue, "one")[0] / "var/lib/kubelet/config.yaml").exists()
+    for name, count in ADD_ON_PODS.items():
+        pods = blue.wait_pods(f"k8s-app={'kube-dns' if name == 'coredns' else name}", count, "kube-system")
+        assert all(pod["spec"]["nodeName"] == "one" for pod in pods)
+    log = blue.kubectl("logs", "-n", "kube-system", "-l", "k8s-app=kube-proxy", "--tail=-1")
+    assert "Sync failed" not in log and "Failed to execute" not in log, log
+
+
+def test_bootstrap_token_is_gone(blue, one):
+    secrets = blue.get("secrets", "-n", "kube-system")["items"]
+    assert [s["metadata"]["name"] for s in secrets if s["metadata"]["name"].startswith("bootstrap-token-")] == []
+
+
+def test_run_logs_exec(blue, probe):
+    blue.kubectl("run", "speaker", f"--image={probe_image.NAME}", "--image-pull-policy=IfNotPresent", "--restart=Never", "--", "/bin/sh", "-c",
+                 "echo spoken; sleep 1000000")
+    blue.wait_pods("run=speaker", 1)
+    assert blue.kubectl("logs", "speaker").strip() == "spoken"
+    assert blue.execute(probe, "cat", "/proc/sys/kernel/hostname").strip() == "probe"
+    with pytest.raises(HarnessError, match="exit"):
+        blue.execute(probe, "sh", "-c", "exit 7")
+    blue.kubectl("delete", "pod", "speaker", "--grace-period=1")
+
+
+WEB = [{"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"},
+        "spec": {"replicas": 2, "selector": {"matchLabels": {"app": "web"}},
+                 "template": {"metadata": {"labels": {"app": "web"}},
+                              "spec": {"terminationGracePeriodSeconds": 1, "topologySpreadConstraints": [
+                                  {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway",
+                                   "labelSelector": {"matchLabels": {"app": "web"}}}],
+                                  "containers": [{"name": "web", "image": probe_image.NAME, "imagePullPolicy": "IfNotPresent",
+                                                  "command": ["/bin/sh", "-c", "mkdir /tmp/www; cat /proc/sys/kernel/hostname > /tmp/www/index.html; "
+                                                              "exec busybox httpd -f -p 8080 -h /tmp/www"],
+                                                  "readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1}}]}}}},
+       {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"},
+        "spec": {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 8080}]}}]
+
+
+def serve(who: Tenant) -> list[dict]:
+    who.apply(*WEB)
+    return who.wait_pods("app=web", 2)
+
+
+def answers(who: Tenant, pod: str, count: int = 20) -> set[str]:
+    """Names of the pods that answered behind the Service, asked by its DNS name."""
+    return set(who.execute(pod, "sh", "-c", f"i=0; while [ $i -lt {count} ]; do curl -s --max-time 5 http://web.default.svc.cluster.local/ || exit 9; "
+                           "i=$((i+1)); done").split())
+
+
+def test_pod_resolves_a_service_by_dns(blue, probe):
+    pods = serve(blue)
+    address = blue.get("service", "web")["spec"]["clusterIP"]
+    assert blue.execute(probe, "getent", "hosts", "web").split()[0] == address
+    assert answers(blue, probe) == {pod["metadata"]["name"] for pod in pods}
+
+
+ASK_WHO_I_AM = """d=/var/run/secrets/kubernetes.io/serviceaccount
+curl -s --max-time 10 --cacert $d/ca.crt -H "Authorization: Bearer $(cat $d/token)" -H 'Content-Type: application/json' \
+  -d '{"apiVersion":"authentication.k8s.io/v1","kind":"SelfSubjectReview"}' https://kubernetes.default.svc/apis/authentication.k8s.io/v1/selfsubjectreviews"""
+
+
+def who_the_pod_is(who: Tenant, pod: str) -> str:
+    return json.loads(who.execute(pod, "sh", "-c", ASK_WHO_I_AM))["status"]["userInfo"]["username"]
+
+
+def test_pod_reaches_its_tenants_api(blue, probe):
+    """By the `kubernetes` Service, with the certificate checked and the pod's own identity."""
+    assert blue.get("service", "kubernetes")["spec"]["clusterIP"] == "10.96.0.1"
+    assert who_the_pod_is(blue, probe) == "system:serviceaccount:default:default"
+
+
+def test_status_lists_workers(cluster, blue, one):
+    nodes = json.loads(cluster.call("status", "-o", "json").stdout)["nodes"]
+    found = next(node for node in nodes if node.get("tenant") == "default/blue")
+    assert (found["hostname"], found["role"], found["running"], found["address"]) == ("one", "worker", True, one["address"])
+    assert [p["name"] for p in found["processes"] if p["state"] == "ready"] == ["containerd", "kubelet"]
+    assert "NODE one (worker of default/blue)" in cluster.call("status").stdout
+
+
+def test_second_add_changes_nothing(cluster, blue, one):
+    before = records(cluster)
+    assert add(cluster, blue, "one") == {**one, "wasThere": True}
+    assert records(cluster) == before
+
+
+def test_words_that_make_no_sense_are_refused(cluster, blue):
+    for arguments, code, text in ((["nobody", "one"], 1, "there is no tenant default/nobody"), (["blue", "No_Name"], 1, "DNS label"),
+                                  (["a/b/c", "one"], 1, "NAMESPACE/NAME"), (["blue"], 2, "expected TENANT and NAME"),
+                                  (["blue", "x", "--host", "nonsense"], 1, "NAME=ADDRESS")):
+        done = worker(cluster, "add", *arguments, check=False)
+        assert done.returncode == code and text in done.stderr, done.stderr
+    assert [one["name"] for one in records(cluster).values() if one["name"] != "one"] == []
+
+
+def test_eviction_that_is_not_allowed_is_told_in_time(cluster, blue, one, probe):
+    blue.apply({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "probe"},
+                "spec": {"minAvailable": 1, "selector": {"matchLabels": {"run": "probe"}}}})
+    wait_for("the budget is counted", lambda: blue.get("pdb", "probe")["status"].get("expectedPods") == 1, 30)
+    start = time.monotonic()
+    done = worker(cluster, "remove", "blue", "one", "--timeout", "6s", check=False)
+    took = time.monotonic() - start
+    blue.kubectl("delete", "pdb", "probe")
+    assert done.returncode == 1
+    assert "disruption budget" in done.stderr and "probe" in done.stderr and "could not be evicted within 6 s" in done.stderr, done.stderr
+    assert took < 25, f"{took:.0f} s"
+    assert blue.is_ready("one") and not blue.node("one")["spec"].get("unschedulable"), "the worker goes on as before"
+
+
+def test_remove_leaves_nothing(cluster, blue):
+    """A second worker comes and goes, and the machine is what it was."""
+    before, ports = leftovers.picture(), bridge_ports()
+    add(cluster, blue, "two")
+    identifier, record = record_of(cluster, blue, "two")
+    assert is_running(record["pid"])
+    during = leftovers.difference(before, leftovers.picture(), (NAME,), str(cluster.root))
+    assert any("containerd" in line for line in during) and len(bridge_ports()) == len(ports) + 1, "the pictures see a worker"
+    worker(cluster, "remove", "blue", "two", "--timeout", "60s")
+    assert blue.node("two") is None
+    assert not (cluster.folder / "nodes" / identifier).exists() and identifier not in records(cluster)
+    assert not is_running(record["pid"])
+    left = leftovers.difference(before, leftovers.picture(), (NAME,), str(cluster.root))
+    # Of the first worker: pods that moved over to it.
+    left = [line for line in left if f"/{identifier}" in line or not re.search(r"worker-\d+|coredns|pause", line)]
+    assert left == [] and bridge_ports() == ports
+    assert worker(cluster, "remove", "blue", "two").stdout == "There is no worker two of tenant default/blue here.\n"
+
+
+def is_running(pid: int) -> bool:
+    """One that has ended and waits for its parent to take notice does not run."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def bridge_ports() -> list[str]:
+    return sorted(os.listdir(f"/sys/class/net/kj-{NAME}/brif"))
+
+
+# --- slower: proofs ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def green(cluster):
+    return make_tenant(cluster, "green")
+
+
+def end_all(cluster) -> None:
+    for one in list(records(cluster).values()):
+        worker(cluster, "remove", f"{one['namespace']}/{one['tenant']}", one["name"], "--timeout", "20s", "--force")
+
+
+@pytest.mark.proof
+def test_several_workers_of_several_tenants(cluster, blue, green, archive):
+    """Two tenants with the same names of workers and the same ranges of pods, which do not meet."""
+    end_all(cluster)
+    for who in (blue, green):
+        for name in ("east", "west"):
+            start = time.monotonic()
+            add(cluster, who, name)
+            print(f"\n{who.name} {name}: {time.monotonic() - start:.1f} s")
+            give_image(cluster, archive, record_of(cluster, who, name)[0])
+    assert len({one["pods"] for one in records(cluster).values() if one["tenant"] == "blue"}) == 2
+    for who in (blue, green):
+        check_two_workers(who)
+    # The same names and ranges, other clusters.
+    names = [{pod["metadata"]["name"] for pod in who.wait_pods("app=web", 2)} for who in (blue, green)]
+    assert not names[0] & names[1]
+
+
+def check_two_workers(who: Tenant) -> None:
+    for node in ("east", "west"):
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": f"probe-{node}", "labels": {"run": "probe"}},
+               "spec": {"nodeName": node, "terminationGracePeriodSeconds": 1,
+                        "containers": [{"name": "probe", "image": probe_image.NAME, "imagePullPolicy": "IfNotPresent"}]}}
+        who.apply(pod)
+    who.wait_pods("run=probe", 2)
+    who.kubectl("delete", "deployment", "web", "--ignore-not-found")
+    who.wait_pods("app=web", 0)
+    pods = serve(who)
+    assert {pod["spec"]["nodeName"] for pod in pods} == {"east", "west"}, "the web server runs on both"
+    for node in ("east", "west"):
+        assert answers(who, f"probe-{node}", 30) == {pod["metadata"]["name"] for pod in pods}, f"from {node} both pods answer"
+        assert who_the_pod_is(who, f"probe-{node}") == "system:serviceaccount:default:default"
+        assert who.kubectl("logs", f"probe-{node}") == ""
+
+
+@pytest.mark.proof
+def test_workers_come_back_after_down_and_up(cluster, blue, green, archive):
+    """Needs the test above. The Node objects, certificates and pods are those of before."""
+    uids = {(who.name, name): who.node(name)["metadata"]["uid"] for who in (blue, green) for name in ("east", "west")}
+    cluster.down()
+    assert all("pid" not in one for one in records(cluster).values())
+    start = time.monotonic()
+    cluster.up()
+    print(f"\nup with four workers: {time.monotonic() - start:.1f} s")
+    for who in (blue, green):
+        assert all(who.is_ready(name) and who.node(name)["metadata"]["uid"] == uids[who.name, name] for name in ("east", "west"))
+        who.wait_pods("run=probe", 2)
+        pods = who.wait_pods("app=web", 2)
+        wait_for("the Service answers from every pod", lambda: answers(who, "probe-east", 30) == {p["metadata"]["name"] for p in pods}, 60, pause=1)
+
+
+@pytest.mark.proof
+def test_worker_whose_init_was_killed_comes_back_with_up(cluster, blue):
+    _, record = record_of(cluster, blue, "east")
+    os.kill(record["pid"], signal.SIGKILL)
+    status = json.loads(cluster.call("status", "-o", "json").stdout)["nodes"]
+    assert [node["running"] for node in status if node.get("tenant") == "default/blue" and node["hostname"] == "east"] == [False]
+    cluster.up()
+    wait_for("node Ready", lambda: blue.is_ready("east"), 60)
+    assert record_of(cluster, blue, "east")[1]["pid"] != record["pid"]
+
+
+@pytest.mark.proof
+def test_add_killed_at_random_moments(cluster, blue, archive):
+    """SIGKILL for the command, again and again; then one run makes it whole, and nothing is there twice."""
+    seed = random.randrange(1 << 30)
+    print(f"\nseed {seed}")
+    moments = random.Random(seed)
+    command = [*cluster.command("worker")[:3], "add", "blue", "mole", "--name", cluster.name, "--state-dir", str(cluster.root)]
+    for _ in range(6):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            process.wait(timeout=moments.uniform(0.05, 4.0))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if moments.random() < 0.3:
+            worker(cluster, "remove", "blue", "mole", "--timeout", "20s", "--force")
+            assert not [one for one in records(cluster).values() if one["name"] == "mole"] and blue.node("mole") is None
+    add(cluster, blue, "mole")
+    assert blue.is_ready("mole")
+    identifier, _ = record_of(cluster, blue, "mole")
+    inits = [line for line in leftovers.processes() if f"nodes/{identifier}/node.json" in line and "node-init" in line]
+    assert len(inits) == 1, inits
+    give_image(cluster, archive, identifier)
+    worker(cluster, "remove", "blue", "mole", "--timeout", "30s")
+    assert [line for line in leftovers.processes() + leftovers.cgroups() if f"/{identifier}/" in line] == []
+
+
+@pytest.mark.proof
+def test_remove_killed_at_random_moments(cluster, blue):
+    seed = random.randrange(1 << 30)
+    print(f"\nseed {seed}")
+    moments = random.Random(seed)
+    command = [*cluster.command("worker")[:3], "remove", "blue", "mole", "--name", cluster.name, "--state-dir", str(cluster.root)]
+    for _ in range(4):
+        add(cluster, blue, "mole")
+        identifier, _ = record_of(cluster, blue, "mole")
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            process.wait(timeout=moments.uniform(0.05, 2.0))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        worker(cluster, "remove", "blue", "mole", "--timeout", "30s")
+        assert blue.node("mole") is None and not (cluster.folder / "nodes" / identifier).exists()
+        assert [line for line in leftovers.processes() + leftovers.cgroups() if f"/{identifier}/" in line] == []
+
+
+@pytest.mark.proof
+def test_worker_of_a_deleted_tenant_is_taken_away(cluster, archive):
+    gone = make_tenant(cluster, "gone")
+    add(cluster, gone, "orphan")
+    cluster.kubectl("delete", "tenantcontrolplane", "gone", "--timeout=60s")
+    assert "stays away" in cluster.call("up").stderr, "`up` says so and goes on"
+    worker(cluster, "remove", "gone", "orphan")
+    assert not [one for one in records(cluster).values() if one["name"] == "orphan"]
