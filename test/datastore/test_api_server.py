@@ -28,10 +28,27 @@ class OnOurs(harness.Harness):
                 os.environ.pop(name, None)
         return self
 
+    kind, data = "kamaji", "etcd"
+
     def start_etcd(self) -> None:
-        port = self.ports["etcd"]
-        self.start("etcd", [stores.KAMAJI, "datastore", f"--data-dir={self.folder}/etcd", f"--listen-client-urls=http://127.0.0.1:{port}",
-                            f"--listen-metrics-urls=http://127.0.0.1:{self.ports['etcd_peer']}"])
+        client, other = (f"http://127.0.0.1:{self.ports[name]}" for name in ("etcd", "etcd_peer"))
+        program = [stores.KAMAJI, "datastore", f"--listen-metrics-urls={other}"]
+        if self.kind == "etcd":
+            program = [harness.component("etcd"), "--unsafe-no-fsync", f"--listen-peer-urls={other}", "--log-level=warn"]
+        self.start("etcd", [*program, f"--data-dir={self.folder}/{self.data}", f"--listen-client-urls={client}", f"--advertise-client-urls={client}"])
+
+    def move(self, kind: str, data: str, carry) -> None:
+        """Stops everything, takes a snapshot of what there is, and goes on with what `carry(snapshot, folder)` makes of it."""
+        for name in ("kube-controller-manager", "kube-apiserver"):
+            self.stop(name)
+        snapshot = self.folder / f"{data}.db"
+        harness.run([harness.component("etcdctl"), "--endpoints", f"http://127.0.0.1:{self.ports['etcd']}", "snapshot", "save", str(snapshot)])
+        self.stop("etcd")
+        carry(snapshot, self.folder / data)
+        self.kind, self.data = kind, data
+        self.start_etcd()
+        self.start_api_server()
+        self.start_controller_manager()
 
     def kill_etcd(self) -> None:
         self.stop("etcd", signal.SIGKILL)
@@ -147,3 +164,44 @@ def test_kills_under_load(cluster):
     assert '"level":"error"' not in text, text[-2000:]
     api = cluster.log("kube-apiserver").read_text()
     assert "panic" not in api, api[api.index("panic") - 500:][:3000]
+
+
+KINDS = ["/api/v1/configmaps", "/api/v1/secrets", "/api/v1/namespaces", "/api/v1/services", "/api/v1/serviceaccounts", "/apis/apps/v1/deployments",
+         "/apis/rbac.authorization.k8s.io/v1/clusterroles", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+         "/apis/scheduling.k8s.io/v1/priorityclasses"]
+
+
+def versions(cluster: OnOurs) -> dict[tuple, tuple]:
+    found = {}
+    for kind in KINDS:
+        for item in cluster.api.call("GET", kind)["items"]:
+            about = item["metadata"]
+            found[kind, about.get("namespace"), about["name"]] = about["resourceVersion"], about["uid"]
+    return found
+
+
+def test_moved_by_snapshots(cluster):
+    """ours -> etcdutl -> a real etcd -> import -> ours: the API server goes on with every object as it was, resourceVersion and all."""
+    def carry_back(snapshot, folder) -> None:
+        done = stores.import_snapshot(snapshot, folder)
+        assert done.returncode == 0, done.stderr
+
+    for number in range(60):
+        cluster.api.call("POST", "/api/v1/namespaces/default/configmaps", config_map(0, number))
+    cluster.api.call("DELETE", "/api/v1/namespaces/default/configmaps/writer-0-3")
+    for step, (kind, carry) in enumerate([("etcd", stores.restore), ("kamaji", carry_back)], start=1):
+        before = versions(cluster)
+        assert len(before) > 130
+        cluster.move(kind, f"moved-{step}", carry)
+        after = versions(cluster)
+        assert {key: after.get(key) for key in before} == before
+        newest = max(int(version) for version, _ in before.values())
+        made = cluster.api.call("POST", "/api/v1/namespaces/default/configmaps", config_map(step, 0))
+        assert int(made["metadata"]["resourceVersion"]) > newest
+        # An old version is still the one to update with, once.
+        old = cluster.api.call("GET", "/api/v1/namespaces/default/configmaps/writer-0-7")
+        old["data"]["text"] = str(step)
+        cluster.api.call("PUT", "/api/v1/namespaces/default/configmaps/writer-0-7", old)
+        with pytest.raises(ApiError) as conflict:
+            cluster.api.call("PUT", "/api/v1/namespaces/default/configmaps/writer-0-7", old)
+        assert conflict.value.status == 409

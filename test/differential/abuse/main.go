@@ -24,6 +24,7 @@ type options struct {
 	pid     int
 	memory  int           // MiB that the server may hold at most
 	slowest time.Duration // that a neighbour may wait
+	only    string
 }
 
 // resident is the server's memory in MiB.
@@ -111,6 +112,9 @@ func run(o options) error {
 	}
 	most := 0
 	for _, one := range abuses {
+		if !strings.Contains(one.name, o.only) {
+			continue
+		}
 		before := resident(o.pid)
 		beside.mutex.Lock()
 		beside.slowest = 0
@@ -150,6 +154,7 @@ func main() {
 	flag.IntVar(&o.pid, "pid", 0, "its process")
 	flag.IntVar(&o.memory, "memory", 400, "MiB that it may hold")
 	flag.DurationVar(&o.slowest, "slowest", 3*time.Second, "how long a neighbour may wait")
+	flag.StringVar(&o.only, "only", "", "those with this in their names")
 	flag.Parse()
 	if o.address == "" || o.pid == 0 {
 		fmt.Fprintln(os.Stderr, "usage: abuse --address HOST:PORT --pid PID [--memory MIB] [--slowest DURATION]")
