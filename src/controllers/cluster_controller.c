@@ -86,10 +86,9 @@ static void on_certificate(const struct kube_notice *notice, void *argument)
 		return;
 	kube_cache_list(controller->context->tenants, &tenants);
 	for (size_t i = 0; i < tenants.count; i++) {
-		KUBE_ENTRY_TEXT_CLEANUP struct kube_entry_text text = { 0 };
+		JSON_CLEANUP json_t *tenant = kube_entry_parse(tenants.items[i]);
 
-		kube_entry_open(tenants.items[i], &text);
-		if (strstr(text.json, "\"writePermissions\":{\""))
+		if (json_object_size(json_at(tenant, "spec.writePermissions")) > 0)
 			cluster_controller_enqueue(controller, tenants.items[i]->key);
 	}
 }
