@@ -83,7 +83,7 @@ char *data_store_fingerprint(const struct manager_context *context, const json_t
 	size_t count = data_store_secrets(arena, &store, keys);
 
 	for (size_t i = 0; i < count; i++) {
-		KUBE_ENTRY_CLEANUP struct kube_entry *entry = kube_cache_get_key(context->references, keys[i]);
+		KUBE_ENTRY_CLEANUP struct kube_entry *entry = manager_context_secret(context, keys[i]);
 
 		buffer_printf(&text, ";%s@%s", keys[i], entry ? entry->resource_version : "");
 	}

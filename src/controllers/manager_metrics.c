@@ -59,6 +59,13 @@ static struct metric_family certificates = { .name = "kamaji_certificates_curren
 	                                     .help = "Certificates of a tenant control plane.",
 	                                     .type = METRIC_GAUGE,
 	                                     .labels = certificate_labels };
+static const char *const cache_labels[] = { "resource", "content", NULL };
+static struct metric_family cache_objects = {
+	.name = "kube_cache_objects", .help = "Objects that a cache holds.", .type = METRIC_GAUGE, .labels = cache_labels
+};
+static struct metric_family cache_bytes = {
+	.name = "kube_cache_bytes", .help = "Memory of a cache's objects and indexes.", .type = METRIC_GAUGE, .labels = cache_labels
+};
 static struct metric_family handler_time = { .name = "kamaji_handler_time_seconds",
 	                                     .help = "Time spent in one step of a reconcile.",
 	                                     .type = METRIC_HISTOGRAM,
@@ -289,8 +296,28 @@ static void update_certificates(struct manager_metrics *metrics)
 		count_certificate(metrics, entry->value, now);
 }
 
+static void update_cache(const struct kube_cache *cache, const char *content)
+{
+	if (!cache)
+		return;
+	metric_set(&cache_objects, METRIC_VALUES(kube_cache_resource(cache)->plural, content), (double)kube_cache_count(cache));
+	metric_set(&cache_bytes, METRIC_VALUES(kube_cache_resource(cache)->plural, content), (double)kube_cache_memory(cache));
+}
+
+static void update_caches(const struct manager_context *context)
+{
+	const struct kube_cache *whole[] = { context->tenants,  context->data_stores, context->config_maps, context->deployments,
+		                             context->services, context->ingresses,   context->routes,      context->gateways };
+
+	for (size_t i = 0; i < ARRAY_LENGTH(whole); i++)
+		update_cache(whole[i], "whole");
+	update_cache(context->secrets, "digests");
+	update_cache(context->references, "versions");
+}
+
 void manager_metrics_update(struct manager_metrics *metrics)
 {
+	update_caches(metrics->context);
 	update_tenants(metrics);
 	update_stores(metrics);
 	update_certificates(metrics);

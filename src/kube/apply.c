@@ -102,13 +102,23 @@ static json_t *comparable(const struct kube_resource *resource, const json_t *de
 	return copy;
 }
 
+/* Written by Update after our apply, under our manager's name: by the operator that the object was handed back to for a while. */
+static bool must_adopt(const struct kube_apply_request *request, const struct kube_entry *entry)
+{
+	return entry->updated && (request->adopt_from != NULL || request->adopt_label != NULL);
+}
+
 static bool is_settled(struct kube_applier *applier, const struct kube_apply_request *request, const struct kube_entry *entry,
                        const json_t *desired)
 {
 	BUFFER_CLEANUP struct buffer differences = { 0 };
+	KUBE_ENTRY_TEXT_CLEANUP struct kube_entry_text text = { 0 };
 	JSON_CLEANUP json_t *live = kube_entry_parse(entry);
 
-	if (kube_apply_compare(desired, live, entry->owned, request->ignore, &differences) == 0)
+	if (must_adopt(request, entry))
+		return false;
+	kube_entry_open(entry, &text);
+	if (kube_apply_compare(desired, live, text.owned, request->ignore, &differences) == 0)
 		return true;
 	return is_known_remainder(applier, entry->uid, desired, &differences);
 }
@@ -119,7 +129,7 @@ static void look_back(struct kube_applier *applier, const struct kube_apply_requ
 	BUFFER_CLEANUP struct buffer differences = { 0 };
 	JSON_SCRUB_CLEANUP json_t *copy = json_deep_copy(stored);
 	KUBE_ENTRY_CLEANUP struct kube_entry *entry = NULL;
-	JSON_CLEANUP json_t *live = NULL;
+	KUBE_ENTRY_TEXT_CLEANUP struct kube_entry_text text = { 0 };
 	struct error ignored = { 0 };
 
 	if (request->resource == &kube_resource_secret)
@@ -127,8 +137,9 @@ static void look_back(struct kube_applier *applier, const struct kube_apply_requ
 	entry = kube_entry_new(copy, applier->field_manager, &ignored);
 	if (entry == NULL)
 		return;
-	live = kube_entry_parse(entry);
-	(void)kube_apply_compare(desired, live, entry->owned, request->ignore, &differences);
+	kube_entry_open(entry, &text);
+	/* What is left of the copy is what the entry holds. */
+	(void)kube_apply_compare(desired, copy, text.owned, request->ignore, &differences);
 	remember(applier, entry->uid, desired, &differences);
 }
 
@@ -157,7 +168,8 @@ int kube_apply_if_different(struct kube_applier *applier, const struct kube_appl
 	const char *name = json_string_or(request->desired, "metadata.name", "");
 	JSON_CLEANUP json_t *desired = comparable(request->resource, request->desired);
 	KUBE_ENTRY_CLEANUP struct kube_entry *entry = kube_entry_ref(request->entry);
-	const struct kube_adoption adoption = { request->adopt_from, request->adopt_label };
+	const char *const own_name[] = { applier->field_manager, NULL };
+	struct kube_adoption adoption = { request->adopt_from, request->adopt_label };
 	bool adopted = false;
 
 	*result = (struct kube_apply_result){ 0 };
@@ -168,7 +180,9 @@ int kube_apply_if_different(struct kube_applier *applier, const struct kube_appl
 	if (entry == NULL && request->update_only)
 		return error_set(err, ERROR_NOT_FOUND, "apply %s %s: it does not exist and must not be made again",
 		                 request->resource->plural, name);
-	if (entry != NULL && !entry->applied && (adoption.from != NULL || adoption.label != NULL) &&
+	if (entry != NULL && must_adopt(request, entry) && adoption.from == NULL)
+		adoption.from = own_name;
+	if (entry != NULL && (!entry->applied || must_adopt(request, entry)) && (adoption.from != NULL || adoption.label != NULL) &&
 	    kube_apply_adopt(request->client, request->resource, namespace, name, applier->field_manager, &adoption, &adopted, cancel,
 	                     err) != 0 &&
 	    err->class != ERROR_NOT_FOUND)

@@ -52,7 +52,8 @@ struct kube_apply_request {
 	/* Refuse to create: an object that vanished is not made again (uid of the live object is sent along). */
 	bool update_only;
 	/* Managers whose Update-owned members become ours before the first apply, so that members which they set and we do not want
-	 * disappear (kube_apply_adopt()). NULL-terminated, or NULL. Used when we never applied the live object. */
+	 * disappear (kube_apply_adopt()). NULL-terminated, or NULL. Used when we never applied the live object, and again when an Update
+	 * record of our own manager's name stands beside our Apply record: upstream's operator, which bears the same name, wrote meanwhile. */
 	const char *const *adopt_from;
 	/* The same for managers known by what they wrote instead of by name: those that by Update set this label and an owner reference. Only
 	 * the program that made the object does both; people and tools that touched it later keep what is theirs. NULL: none. */

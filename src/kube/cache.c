@@ -10,6 +10,7 @@
 #include "io/thread.h"
 #include "kube/cache_internal.h"
 #include "kube/json_bytes.h"
+#include "kube/pattern.h"
 #include "kube/waiter.h"
 
 enum { CONFIRMATION_LIMIT_MS = 60 * 1000 };
@@ -64,6 +65,8 @@ void kube_cache_free(struct kube_cache *cache)
 		return;
 	loop_call(cache->loop, stop_on_loop, cache);
 	kube_store_free(&cache->store);
+	kube_pattern_unref(cache->pattern);
+	buffer_free(&cache->sample);
 	kube_client_unref(cache->client);
 	pthread_mutex_destroy(&cache->mutex);
 	pthread_cond_destroy(&cache->condition);
@@ -164,6 +167,22 @@ static bool has_selectors(const struct kube_cache *cache)
 	return cache->label_selector != NULL || cache->field_selector != NULL;
 }
 
+/* The first objects are the pattern of all that follow, except in the many small caches. */
+static void learn(struct kube_cache *cache, const struct kube_entry *entry)
+{
+	KUBE_ENTRY_TEXT_CLEANUP struct kube_entry_text text = { 0 };
+
+	if (cache->pattern != NULL)
+		return;
+	kube_entry_open(entry, &text);
+	buffer_append(&cache->sample, text.json, text.json_length);
+	buffer_append_string(&cache->sample, text.owned);
+	if (cache->sample.length < KUBE_PATTERN_SIZE)
+		return;
+	cache->pattern = kube_pattern_new(cache->sample.data, cache->sample.length);
+	buffer_free(&cache->sample);
+}
+
 static struct kube_entry *make_entry(struct kube_cache *cache, json_t *object, struct string_list **values, struct error *err)
 {
 	struct kube_entry *entry;
@@ -182,9 +201,11 @@ static struct kube_entry *make_entry(struct kube_cache *cache, json_t *object, s
 	}
 	if (cache->transform != NULL)
 		cache->transform(object, cache->transform_argument);
-	entry = kube_entry_new(object, cache->field_manager, err);
-	if (entry != NULL)
+	entry = kube_entry_new_packed(object, cache->field_manager, cache->pattern, err);
+	if (entry != NULL) {
+		learn(cache, entry);
 		return entry;
+	}
 	for (size_t i = 0; i < cache->store.index_count; i++)
 		string_list_free(&(*values)[i]);
 	free(*values);

@@ -93,6 +93,8 @@ struct kube_cache {
 	struct kube_cache_handler_row *handlers;
 	size_t handler_count;
 	struct kube_reflector reflector;
+	struct kube_pattern *pattern;                      /* of the first objects; NULL while there are few */
+	struct buffer sample;                              /* their texts until then */
 	uint64_t deleted[KUBE_CACHE_REMEMBERED_DELETIONS]; /* hashes of uids */
 	size_t deleted_next;
 };

@@ -210,6 +210,47 @@ static void test_long_values_stay_apart(void **state)
 	assert_true(a.length < 200);
 }
 
+/* Records of the object, ours with and without a later Update under the same name, and of others. */
+static json_t *object_with(const char *records)
+{
+	FREE_CLEANUP char *text = string_printf("{'metadata':{'name':'a','namespace':'n','managedFields':[%s]}}", records);
+
+	return parse(text);
+}
+
+#define RECORD(manager, operation, fields) "{'manager':'" manager "','operation':'" operation "','apiVersion':'v1','fieldsV1':{" fields "}}"
+#define LEFT_OVER "'f:metadata':{'f:labels':{'f:left':{}}}"
+
+/* An operator that ran between two terms of ours writes by Update under our name, and owns what nobody wants any more. */
+static void test_written_after_us(void **state)
+{
+	static const char *const own_name[] = { "kamaji", NULL };
+	const struct kube_adoption adoption = { .from = own_name };
+	static const struct {
+		const char *records;
+		bool updated, moves;
+	} cases[] = {
+		{ RECORD("kamaji", "Apply", "'f:data':{}"), false, false },
+		{ RECORD("kamaji", "Apply", "'f:data':{}") "," RECORD("kamaji", "Update", LEFT_OVER), true, true },
+		{ RECORD("kamaji", "Apply", "'f:data':{}") "," RECORD("injector", "Update", LEFT_OVER), false, false },
+		{ RECORD("kamaji", "Update", LEFT_OVER), false, true },
+	};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		JSON_CLEANUP json_t *object = object_with(cases[i].records);
+		JSON_CLEANUP json_t *moved = kube_apply_adopted_records(object, "v1", NULL, &adoption);
+		struct error err = { 0 };
+		KUBE_ENTRY_CLEANUP struct kube_entry *entry = kube_entry_new(object, NULL, &err);
+
+		assert_int_equal(entry->updated, cases[i].updated);
+		assert_int_equal(moved != NULL, cases[i].moves);
+		if (moved) {
+			assert_int_equal(json_array_size(moved), 1);
+			assert_non_null(json_object_get(json_at(json_array_get(moved, 0), "fieldsV1.f:metadata.f:labels"), "f:left"));
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -222,6 +263,7 @@ int main(void)
 		cmocka_unit_test(test_equal_in_other_words),
 		cmocka_unit_test(test_atomic),
 		cmocka_unit_test(test_long_values_stay_apart),
+		cmocka_unit_test(test_written_after_us),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,6 +15,7 @@
 #include "kube/client.h"
 #include "kube/entry.h"
 #include "kube/json_bytes.h"
+#include "kube/pattern.h"
 #include "kube/resource.h"
 #include "kube/watch.h"
 
@@ -218,18 +219,98 @@ static void test_entry(void **state)
 	struct error err = { 0 };
 	JSON_CLEANUP json_t *object = kube_json_parse(text, sizeof(text) - 1, false, &err);
 	KUBE_ENTRY_CLEANUP struct kube_entry *entry = kube_entry_new(object, NULL, &err);
+	KUBE_ENTRY_TEXT_CLEANUP struct kube_entry_text opened = { 0 };
 	JSON_CLEANUP json_t *again = NULL;
 
 	assert_non_null(entry);
 	assert_string_equal(entry->key, "n/x");
+	assert_string_equal(entry->name, "x");
+	assert_string_equal(entry->namespace, "n");
 	assert_string_equal(entry->uid, "u");
 	assert_string_equal(entry->resource_version, "5");
 	assert_int_equal(entry->generation, 3);
-	assert_string_equal(entry->owned, "{\"f:data\":{\"f:a\":{}}}");
-	assert_null(strstr(entry->json, "managedFields"));
-	assert_null(strstr(entry->json, "annotations"));
+	kube_entry_open(entry, &opened);
+	assert_string_equal(opened.owned, "{\"f:data\":{\"f:a\":{}}}");
+	assert_null(strstr(opened.json, "managedFields"));
+	assert_null(strstr(opened.json, "annotations"));
 	again = kube_entry_parse(entry);
 	assert_int_equal(json_string_length(json_at(again, "data.a")), 3); /* a NUL that somebody stored survives */
+}
+
+/* The n-th of many objects that resemble each other. */
+static struct kube_entry *similar(unsigned number, struct kube_pattern *pattern)
+{
+	struct error err = { 0 };
+	JSON_CLEANUP json_t *object =
+		json_build("{s:s, s:s, s:{s:o, s:s, s:{s:s, s:s}, s:[{s:s, s:s, s:{s:{s:{}, s:{}}}}]}, s:{s:o}}", "apiVersion", "v1",
+	                   "kind", "Secret", "metadata", "name", json_string_printf("tenant-%u", number), "namespace", "tenants", "labels",
+	                   "kamaji.clastix.io/project", "kamaji", "kamaji.clastix.io/component", "certificate-authority", "managedFields",
+	                   "manager", "kamaji", "operation", "Apply", "fieldsV1", "f:data", "f:ca.crt", "f:ca.key", "data", "ca.crt",
+	                   json_string_printf("sha256:%08x", number * 2654435761U));
+	struct kube_entry *entry = kube_entry_new_packed(object, NULL, pattern, &err);
+
+	assert_non_null(entry);
+	return entry;
+}
+
+static void test_packed_entry(void **state)
+{
+	KUBE_ENTRY_CLEANUP struct kube_entry *first = similar(1, NULL);
+	KUBE_ENTRY_TEXT_CLEANUP struct kube_entry_text plain = { 0 };
+	struct kube_pattern *pattern;
+
+	kube_entry_open(first, &plain);
+	assert_null(plain.storage);
+	pattern = kube_pattern_new(plain.json, plain.json_length);
+	for (unsigned i = 2; i < 40; i++) {
+		KUBE_ENTRY_CLEANUP struct kube_entry *packed = similar(i, pattern), *same = similar(i, NULL), *kept = NULL;
+		KUBE_ENTRY_TEXT_CLEANUP struct kube_entry_text opened = { 0 }, wanted = { 0 };
+		JSON_CLEANUP json_t *parsed = kube_entry_parse(packed), *wanted_tree = kube_entry_parse(same);
+
+		kube_entry_open(packed, &opened);
+		kube_entry_open(same, &wanted);
+		assert_non_null(opened.storage);
+		assert_string_equal(opened.json, wanted.json);
+		assert_int_equal(opened.json_length, wanted.json_length);
+		assert_string_equal(opened.owned, "{\"f:data\":{\"f:ca.crt\":{},\"f:ca.key\":{}}}");
+		assert_true(json_equal(parsed, wanted_tree));
+		assert_string_equal(packed->key, same->key);
+		assert_true(packed->size < same->size - 150);
+		assert_true(kube_entry_owns_the_same(packed, same));
+		kept = kube_entry_ref(packed);
+	}
+	{
+		KUBE_ENTRY_CLEANUP struct kube_entry *last = similar(50, pattern);
+		JSON_CLEANUP json_t *tree = NULL;
+
+		kube_pattern_unref(pattern); /* an entry outlives its cache, and keeps what it needs */
+		tree = kube_entry_parse(last);
+		assert_string_equal(json_string_at(tree, "metadata.name"), "tenant-50");
+	}
+}
+
+static void test_pattern(void **state)
+{
+	static const char sample[] = "the quick brown fox jumps over the lazy dog", other[] = "pack my box with five dozen liquor jugs";
+	struct kube_pattern *pattern = kube_pattern_new(sample, strlen(sample)), *wrong = kube_pattern_new(other, strlen(other));
+	unsigned char packed[64];
+	char text[64];
+	size_t length = kube_pattern_pack(pattern, sample, sizeof(sample), packed, sizeof(packed));
+
+	assert_in_range(length, 1, 12);
+	assert_true(kube_pattern_unpack(pattern, packed, length, text, sizeof(sample)));
+	assert_string_equal(text, sample);
+	assert_false(kube_pattern_unpack(pattern, packed, length, text, sizeof(sample) - 1));
+	assert_false(kube_pattern_unpack(pattern, packed, length, text, sizeof(sample) + 1));
+	assert_false(kube_pattern_unpack(pattern, packed, length - 1, text, sizeof(sample)));
+	assert_false(kube_pattern_unpack(NULL, packed, length, text, sizeof(sample)));
+	if (kube_pattern_unpack(wrong, packed, length, text, sizeof(sample)))
+		assert_int_not_equal(memcmp(text, sample, sizeof(sample)), 0);
+	assert_int_equal(kube_pattern_pack(wrong, sample, sizeof(sample), packed, 8), 0); /* no room */
+	assert_int_equal(kube_pattern_pack(NULL, sample, sizeof(sample), packed, sizeof(packed)), 0);
+	kube_pattern_unref(kube_pattern_ref(pattern));
+	kube_pattern_unref(pattern);
+	kube_pattern_unref(wrong);
 }
 
 static void test_secret_digest(void **state)
@@ -282,6 +363,8 @@ int main(void)
 		cmocka_unit_test(test_splitter_limit),
 		cmocka_unit_test(test_events),
 		cmocka_unit_test(test_entry),
+		cmocka_unit_test(test_packed_entry),
+		cmocka_unit_test(test_pattern),
 		cmocka_unit_test(test_secret_digest),
 		cmocka_unit_test(test_quantities),
 	};
