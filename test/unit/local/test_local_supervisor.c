@@ -175,6 +175,21 @@ static void test_restart(void **state)
 }
 
 /* A process that ignores SIGTERM is ended all the same, within its grace. */
+/* The kubelet of a worker: there from the beginning, begun when `kubeadm join` has written its files. */
+static void test_waits_for_a_file(void **state)
+{
+	struct node *node = *state;
+	struct error err;
+	start_node(node, "{\"name\":\"late\",\"argv\":[\"/bin/sleep\",\"100\"],\"needs\":\"@/wanted\"},"
+	                 "{\"name\":\"maker\",\"argv\":[\"/bin/sleep\",\"100\"]}");
+	json_decref(wait_for(node, "maker", "ready", 0));
+	assert_int_equal(cancel_sleep(NULL, 300, &err), 0);
+	json_decref(wait_for(node, "late", "waiting", 0));
+	FREE_CLEANUP char *path = fill("@/wanted", node->directory);
+	assert_int_equal(file_write_atomic(path, "x", 1, 0600, &err), 0);
+	json_decref(wait_for(node, "late", "ready", 0));
+}
+
 static void test_stubborn(void **state)
 {
 	struct node *node = *state;
@@ -196,6 +211,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_order_and_stop, make_node, end_node),
 		cmocka_unit_test_setup_teardown(test_restart, make_node, end_node),
+		cmocka_unit_test_setup_teardown(test_waits_for_a_file, make_node, end_node),
 		cmocka_unit_test_setup_teardown(test_stubborn, make_node, end_node),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
