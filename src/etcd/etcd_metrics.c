@@ -2,9 +2,10 @@
 /* The metrics by which dashboards and alerts for etcd know it: names, labels and units are etcd's. Numbers are taken when somebody asks. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
-#include "base/strings.h"
 #include "base/metrics.h"
+#include "base/strings.h"
 #include "etcd/maintenance.h"
 #include "store/watch_hub.h"
 
@@ -63,6 +64,50 @@ static struct metric_family health_checks = {
 	.labels = METRIC_VALUES("type", "name", "status"),
 };
 
+static struct metric_family calls_started = {
+	.name = "grpc_server_started_total",
+	.help = "Total number of RPCs started on the server.",
+	.type = METRIC_COUNTER,
+	.labels = METRIC_VALUES("grpc_type", "grpc_service", "grpc_method"),
+};
+static struct metric_family calls_handled = {
+	.name = "grpc_server_handled_total",
+	.help = "Total number of RPCs completed on the server, regardless of success or failure.",
+	.type = METRIC_COUNTER,
+	.labels = METRIC_VALUES("grpc_type", "grpc_service", "grpc_method", "grpc_code"),
+};
+
+/* The counts live with the server, where adding one costs nothing; those of methods that nobody called are left out. */
+static void refresh_method(const struct grpc_method_statistics *statistics)
+{
+	static const char *const codes[GRPC_STATUSES] = {
+		"OK",       "Canceled",        "Unknown",          "InvalidArgument",   "DeadlineExceeded",
+		"NotFound", "AlreadyExists",   "PermissionDenied", "ResourceExhausted", "FailedPrecondition",
+		"Aborted",  "OutOfRange",      "Unimplemented",    "Internal",          "Unavailable",
+		"DataLoss", "Unauthenticated",
+	};
+	const char *method = strrchr(statistics->method->path, '/') + 1;
+	char *service FREE_CLEANUP = string_ndup(statistics->method->path + 1, (size_t)(method - statistics->method->path) - 2);
+	const char *type = statistics->method->streaming                                             ? "bidi_stream"
+	                   : string_equal(method, "RangeStream") || string_equal(method, "Snapshot") ? "server_stream"
+	                                                                                             : "unary";
+
+	metric_set(&calls_started, METRIC_VALUES(type, service, method), (double)statistics->started);
+	for (int i = 0; i < GRPC_STATUSES; i++)
+		if (statistics->handled[i] > 0)
+			metric_set(&calls_handled, METRIC_VALUES(type, service, method, codes[i]), (double)statistics->handled[i]);
+}
+
+static void refresh_calls(const struct etcd_server *server)
+{
+	size_t count;
+	const struct grpc_method_statistics *statistics = grpc_server_method_statistics(server->grpc, &count);
+
+	for (size_t i = 0; i < count; i++)
+		if (statistics[i].started > 0)
+			refresh_method(&statistics[i]);
+}
+
 void etcd_metrics_health(const char *type, const char *check, bool good)
 {
 	if (string_equal(type, "health")) {
@@ -111,4 +156,5 @@ void etcd_metrics_refresh(struct etcd_server *server)
 	metric_set(&cluster_version, METRIC_VALUES(version), 1);
 	metric_set(&server_id, METRIC_VALUES(id), 1);
 	refresh_store(server);
+	refresh_calls(server);
 }

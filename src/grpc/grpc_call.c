@@ -55,11 +55,29 @@ void grpc_call_open(struct grpc_connection *connection, struct http2_stream *str
 	http2_stream_listen(stream, &events, call);
 }
 
+static struct grpc_method_statistics *statistics_of(const struct grpc_call *call)
+{
+	const struct grpc_server *server = call->connection->server;
+
+	return &server->method_statistics[call->method - server->methods];
+}
+
+/* True the first time: what follows does not change how the call ended. */
+static bool note_end(struct grpc_call *call, int status)
+{
+	if (call->finished)
+		return false;
+	call->finished = true;
+	if (call->method != NULL)
+		statistics_of(call)->handled[status >= 0 && status < GRPC_STATUSES ? status : GRPC_UNKNOWN]++;
+	return true;
+}
+
 void grpc_call_end(struct grpc_call *call)
 {
 	struct grpc_connection *connection = call->connection;
 
-	call->finished = true;
+	(void)note_end(call, GRPC_CANCELLED);
 	if (call->waiting)
 		TAILQ_REMOVE(&connection->waiting, call, turn);
 	grpc_deadlines_remove(&connection->server->deadlines, &call->deadline);
@@ -106,9 +124,8 @@ static void answer_trailers(struct grpc_call *call, int status, const char *mess
 
 static void finish(struct grpc_call *call, const char *http_status, int status, const char *message)
 {
-	if (call->finished)
+	if (!note_end(call, status))
 		return;
-	call->finished = true;
 	if (call->waiting)
 		TAILQ_REMOVE(&call->connection->waiting, call, turn);
 	call->waiting = false;
@@ -140,6 +157,7 @@ void grpc_call_expired(struct grpc_deadline *deadline, void *argument)
 		grpc_call_abort(call, GRPC_DEADLINE_EXCEEDED, "context deadline exceeded");
 		return;
 	}
+	(void)note_end(call, GRPC_DEADLINE_EXCEEDED);
 	http2_stream_cancel(call->stream, HTTP2_CANCEL);
 	grpc_call_end(call);
 }
@@ -247,6 +265,7 @@ static void on_headers(struct http2_stream *stream, const struct http_headers *b
 		answer_unknown(call, path);
 		return;
 	}
+	statistics_of(call)->started++;
 	grpc_deadlines_add(&server->deadlines, &call->deadline);
 	if (!call->method->streaming)
 		return;

@@ -130,6 +130,11 @@ struct grpc_server *grpc_server_new(const struct grpc_server_options *options)
 	if (options->method_count > 0)
 		memcpy(server->methods, options->methods, options->method_count * sizeof(*server->methods));
 	qsort(server->methods, options->method_count, sizeof(*server->methods), compare_paths);
+	server->method_statistics = calloc(options->method_count + 1, sizeof(*server->method_statistics));
+	if (server->method_statistics == NULL)
+		abort();
+	for (size_t i = 0; i < options->method_count; i++)
+		server->method_statistics[i].method = &server->methods[i];
 	LIST_INIT(&server->connections);
 	pthread_mutex_init(&server->mutex, NULL);
 	thread_condition_init(&server->changed);
@@ -188,6 +193,12 @@ static void statistics_on_loop(void *argument)
 	question->answer.accepted = listener.accepted;
 	question->answer.refused_connections = listener.refused;
 	question->answer.failed_handshakes = listener.failed_handshakes;
+}
+
+const struct grpc_method_statistics *grpc_server_method_statistics(const struct grpc_server *server, size_t *count)
+{
+	*count = server->options.method_count;
+	return server->method_statistics;
 }
 
 struct grpc_statistics grpc_server_statistics(struct grpc_server *server)
@@ -256,5 +267,6 @@ void grpc_server_free(struct grpc_server *server, unsigned grace_ms)
 	pthread_cond_destroy(&server->changed);
 	pthread_mutex_destroy(&server->mutex);
 	free(server->methods);
+	free(server->method_statistics);
 	free(server);
 }

@@ -78,6 +78,13 @@ struct grpc_statistics {
 	uint64_t accepted, refused_connections, failed_handshakes, started_calls, received_bytes, sent_bytes; /* bytes of messages */
 };
 
+/* What became of the calls of one method, by gRPC status; a client that left counts as CANCELLED. */
+enum { GRPC_STATUSES = 17 };
+struct grpc_method_statistics {
+	const struct grpc_method *method;
+	uint64_t started, handled[GRPC_STATUSES];
+};
+
 struct grpc_server *grpc_server_new(const struct grpc_server_options *options);
 /*
  * identity NULL: plaintext. "unix:PATH" (a socket that nobody listens on is replaced; removed at the end) or "IP:PORT". ERROR_EXISTS when
@@ -90,6 +97,8 @@ uint16_t grpc_server_port(const struct grpc_server *server); /* of the first TCP
 /* A connection that was accepted elsewhere, plaintext; takes the descriptor (non-blocking). For tests and fuzzing; any thread. */
 void grpc_server_adopt(struct grpc_server *server, int descriptor);
 struct grpc_statistics grpc_server_statistics(struct grpc_server *server); /* any thread */
+/* One for every method, sorted by path; lives as long as the server. On the loop. */
+const struct grpc_method_statistics *grpc_server_method_statistics(const struct grpc_server *server, size_t *count);
 /*
  * No new connections, GOAWAY to all; streams end as they will. After grace_ms those left are ended with UNAVAILABLE and everything is closed.
  * Any thread but the loop's.

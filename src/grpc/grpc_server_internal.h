@@ -49,6 +49,7 @@ struct grpc_call {
 struct grpc_server {
 	struct grpc_server_options options;
 	struct grpc_method *methods; /* sorted by path */
+	struct grpc_method_statistics *method_statistics;
 	struct http2_listener *listener;
 	struct http_server *http1;
 	struct grpc_deadlines deadlines;

@@ -235,6 +235,28 @@ def test_status_and_members(tmp_path):
         assert ours.run("endpoint", "status", "--cluster")[0] == 0
 
 
+def handled(store: stores.Server) -> dict[frozenset, float]:
+    """Calls by type, service, method and code."""
+    lines = [line for line in store.http("/metrics")[1].splitlines() if line.startswith("grpc_server_handled_total{")]
+    found = {}
+    for line in lines:
+        labels, count = line.partition("{")[2].rsplit("} ", 1)
+        found[frozenset(re.findall(r'(\w+)="([^"]*)"', labels))] = float(count)
+    return {labels: count for labels, count in found.items() if count}
+
+
+def test_calls_are_counted_as_in_etcd(pair):
+    counts = []
+    for store in pair:
+        before = handled(store)
+        for command in (["put", "a", "1"], ["put", "a", "2"], ["get", "a"], ["get", "a", "--rev=99"], ["put", "b", "x", "--lease=1"],
+                        ["lease", "revoke", "1"], ["del", "a"], ["compaction", "99"]):
+            store.run(*command)
+        counts.append({labels: count - before.get(labels, 0) for labels, count in handled(store).items() if count != before.get(labels, 0)})
+    assert counts[0] == counts[1]
+    assert counts[1][frozenset({"grpc_type": "unary", "grpc_service": "etcdserverpb.KV", "grpc_method": "Put", "grpc_code": "NotFound"}.items())] == 1
+
+
 @pytest.mark.proof
 def test_check(tmp_path):
     with stores.server(tmp_path / "ours", "kamaji") as ours:
