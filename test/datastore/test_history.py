@@ -88,3 +88,20 @@ def test_abuse(programs, tmp_path):
     with stores.server(tmp_path / "ours", "kamaji") as ours:
         text = run([str(programs / "abuse"), "--address", f"127.0.0.1:{ours.port}", "--pid", str(ours.process.pid)])
         assert "refused and unharmed" in text
+
+
+@pytest.mark.parametrize("seed", [["--seed", "20261121"], []], ids=["fixed", "fresh"])
+def test_authentication_differential(programs, tmp_path, seed):
+    """Users, roles and permissions change at random; users named by certificates and by tokens are let through and refused as by etcd."""
+    pki = harness.Pki(tmp_path / "pki")
+    pki.authority("ca")
+    pki.leaf("server", "ca", "/CN=etcd", "IP:127.0.0.1,DNS:localhost")
+    for name in ("root", "u0", "u1", "u2", "stranger"):
+        pki.leaf(name, "ca", f"/CN={name}")
+    options = ["--cert-file", pki.path("server.crt"), "--key-file", pki.path("server.key"), "--trusted-ca-file", pki.path("ca.crt"), "--client-cert-auth"]
+    duration = os.environ.get("KAMAJI_AUTHENTICATION_DURATION", "20s")
+    with stores.server(tmp_path / "etcd", "etcd", "--unsafe-no-fsync", *options, scheme="https") as real, \
+            stores.server(tmp_path / "ours", "kamaji", *options, scheme="https") as ours:
+        text = run([str(programs / "differential"), "--expected", f"127.0.0.1:{real.port}", "--actual", f"127.0.0.1:{ours.port}",
+                    "--certificates", str(tmp_path / "pki"), "--duration", duration, *seed])
+        assert ": equal" in text

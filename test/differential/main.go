@@ -26,18 +26,11 @@ type server struct {
 	watch      pb.WatchClient
 
 	maintenance pb.MaintenanceClient
+	auth        pb.AuthClient
 }
 
 func dial(name, address string) (*server, error) {
-	limit := grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64<<20), grpc.MaxCallSendMsgSize(64<<20))
-	connection, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()), limit)
-	if err != nil {
-		return nil, err
-	}
-	return &server{
-		name: name, connection: connection, kv: pb.NewKVClient(connection), lease: pb.NewLeaseClient(connection),
-		watch: pb.NewWatchClient(connection), maintenance: pb.NewMaintenanceClient(connection),
-	}, nil
+	return dialWith(name, address, insecure.NewCredentials())
 }
 
 type options struct {
@@ -45,6 +38,7 @@ type options struct {
 	seed             int64
 	operations       int
 	duration         time.Duration
+	certificates     string
 }
 
 func parse() options {
@@ -54,6 +48,7 @@ func parse() options {
 	flag.Int64Var(&o.seed, "seed", time.Now().UnixNano(), "of the random requests; printed")
 	flag.IntVar(&o.operations, "operations", 0, "stop after so many; 0: no bound")
 	flag.DurationVar(&o.duration, "duration", 0, "stop after so long; 0: no bound")
+	flag.StringVar(&o.certificates, "certificates", "", "compare users, roles and permissions, on servers with TLS, with the certificates of this folder")
 	flag.Parse()
 	if o.expected == "" || o.actual == "" || (o.operations == 0 && o.duration == 0) {
 		fmt.Fprintln(os.Stderr, "usage: differential --expected HOST:PORT --actual HOST:PORT (--operations N | --duration D) [--seed N]")
@@ -121,7 +116,11 @@ func run(o options) error {
 func main() {
 	o := parse()
 	fmt.Printf("seed %d\n", o.seed)
-	if err := run(o); err != nil {
+	compare := run
+	if o.certificates != "" {
+		compare = runAuthentication
+	}
+	if err := compare(o); err != nil {
 		fmt.Printf("seed %d: %v\n", o.seed, err)
 		os.Exit(1)
 	}

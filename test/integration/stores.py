@@ -44,11 +44,11 @@ def wait_for(port: int, process: subprocess.Popen, log: pathlib.Path) -> None:
 
 
 class Server:
-    def __init__(self, folder: pathlib.Path, kind: str, *options: str):
+    def __init__(self, folder: pathlib.Path, kind: str, *options: str, scheme: str = "http"):
         self.folder, self.kind, self.options = folder, kind, options
         self.port, self.peer, self.metrics = harness.free_ports(3)
         self.log = folder.with_suffix(".log")
-        self.endpoint = f"http://127.0.0.1:{self.port}"
+        self.endpoint = f"{scheme}://127.0.0.1:{self.port}"
         self.user: str | None = None
 
     def start(self) -> "Server":
@@ -109,8 +109,8 @@ class Server:
 
 
 @contextlib.contextmanager
-def server(folder: pathlib.Path, kind: str, *options: str):
-    running = Server(folder, kind, *options).start()
+def server(folder: pathlib.Path, kind: str, *options: str, scheme: str = "http"):
+    running = Server(folder, kind, *options, scheme=scheme).start()
     try:
         yield running
     finally:
