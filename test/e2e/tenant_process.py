@@ -16,27 +16,31 @@ from api_client import ApiClient, ApiError
 from harness import AUDIT_POLICY, Harness, component, run
 from manager_process import wait_for
 
-CLONE_NEWNET = 0x40000000
+CLONE_NEWNET, CLONE_NEWUTS = 0x40000000, 0x04000000
+POD_NAME = "control-plane-7d4b9c-x2x4z"
 SERVICE_NETWORK = "10.96.0.0/16"
 
 
 @contextlib.contextmanager
 def private_network():
-    """A network namespace in which every Service address of the admin cluster is this machine: for this thread and what it starts."""
+    """A network namespace in which every Service address of the admin cluster is this machine, and a host name as a pod has one:
+    for this thread and what it starts."""
     libc = ctypes.CDLL(None, use_errno=True)
 
     def check(result: int) -> None:
         if result != 0:
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
-    with open("/proc/thread-self/ns/net") as outside:
-        check(libc.unshare(CLONE_NEWNET))
+    with open("/proc/thread-self/ns/net") as network, open("/proc/thread-self/ns/uts") as host:
+        check(libc.unshare(CLONE_NEWNET | CLONE_NEWUTS))
         try:
+            check(libc.sethostname(POD_NAME.encode(), len(POD_NAME)))
             run(["ip", "link", "set", "lo", "up"])
             run(["ip", "route", "add", "local", SERVICE_NETWORK, "dev", "lo"])
             yield
         finally:
-            check(libc.setns(outside.fileno(), CLONE_NEWNET))
+            check(libc.setns(network.fileno(), CLONE_NEWNET))
+            check(libc.setns(host.fileno(), CLONE_NEWUTS))
 
 
 class TenantProcesses:
