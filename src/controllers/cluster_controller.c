@@ -62,8 +62,7 @@ static void on_tenant(const struct kube_notice *notice, void *argument)
 /* Deployments (is a replica ready) and Services (the address): by the tenant's labels. */
 static void on_owned(const struct kube_notice *notice, void *argument)
 {
-	JSON_CLEANUP json_t *object = kube_entry_parse(notice->after ? notice->after : notice->before);
-	FREE_CLEANUP char *key = manager_context_tenant_key(object);
+	const char *key = kube_notice_value(notice, INDEX_TENANT, notice->after == NULL);
 
 	if (key)
 		cluster_controller_enqueue(argument, key);

@@ -79,9 +79,11 @@ static void compute_texts(struct look *look)
 static bool read_caches(struct look *look, struct error *err)
 {
 	struct manager_context *context = look->context;
+	KUBE_ENTRIES_CLEANUP struct kube_entries served = { 0 };
 	KUBE_ENTRY_CLEANUP struct kube_entry *entry = kube_cache_get_key(context->tenants, look->key);
 
-	if (!entry)
+	kube_cache_by_index(context->deployments, INDEX_SERVED, look->key, &served);
+	if (!entry || served.count == 0)
 		return false;
 	look->object = kube_entry_parse(entry);
 	arena_defer(look->arena, decref, look->object);

@@ -52,19 +52,18 @@ static void on_data_store(const struct kube_notice *notice, void *argument)
 static void on_tenant(const struct kube_notice *notice, void *argument)
 {
 	struct data_store_controller *controller = argument;
-	JSON_CLEANUP json_t *before = notice->before ? kube_entry_parse(notice->before) : NULL;
-	JSON_CLEANUP json_t *after = notice->after ? kube_entry_parse(notice->after) : NULL;
-	STRING_LIST_CLEANUP struct string_list old = { 0 };
-	STRING_LIST_CLEANUP struct string_list new = { 0 };
+	static const struct string_list none = { 0 };
+	const struct string_list *old = kube_notice_values(notice, INDEX_STORAGE, true),
+				 *new = kube_notice_values(notice, INDEX_STORAGE, false);
 
-	manager_context_add_stores(before, &old);
-	manager_context_add_stores(after, &new);
-	for (size_t i = 0; i < old.count; i++)
-		if (!string_list_contains(&new, old.items[i]))
-			worker_group_add_after(controller->group, old.items[i], USERS_DELAY_MS);
-	for (size_t i = 0; i < new.count; i++)
-		if (!string_list_contains(&old, new.items[i]))
-			worker_group_add_after(controller->group, new.items[i], USERS_DELAY_MS);
+	old = old ? old : &none;
+	new = new ? new : &none;
+	for (size_t i = 0; i < old->count; i++)
+		if (!string_list_contains(new, old->items[i]))
+			worker_group_add_after(controller->group, old->items[i], USERS_DELAY_MS);
+	for (size_t i = 0; i < new->count; i++)
+		if (!string_list_contains(old, new->items[i]))
+			worker_group_add_after(controller->group, new->items[i], USERS_DELAY_MS);
 }
 
 static void on_secret(const struct kube_notice *notice, void *argument)

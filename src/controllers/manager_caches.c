@@ -31,6 +31,13 @@ static void index_tenant(const json_t *object, struct string_list *values, void 
 		string_list_take(values, key);
 }
 
+/* Most tenants of a large cluster sleep: whether there is anything to talk to inside is asked far more often than it changes. */
+static void index_served(const json_t *object, struct string_list *values, void *argument)
+{
+	if (json_integer_or(object, "spec.replicas", 1) != 0 && json_integer_or(object, "status.readyReplicas", 0) > 0)
+		index_tenant(object, values, argument);
+}
+
 static void add_name(struct string_list *values, const char *name)
 {
 	if (!string_empty(name) && !string_list_contains(values, name))
@@ -177,6 +184,10 @@ void manager_context_make_caches(struct manager_context *context, bool gateway)
 		{ .name = INDEX_STORAGE, .function = index_storage },
 		{ .name = INDEX_GATEWAY, .function = index_gateway },
 	};
+	const struct kube_cache_index deployment_indexes[] = {
+		{ .name = INDEX_TENANT, .function = index_tenant },
+		{ .name = INDEX_SERVED, .function = index_served },
+	};
 	const struct kube_cache_index secret_index = { .name = INDEX_SECRET, .function = index_secret };
 
 	context->tenants = kube_cache_new(&(struct kube_cache_options){ .loop = context->loop,
@@ -191,7 +202,12 @@ void manager_context_make_caches(struct manager_context *context, bool gateway)
 	                                                                    .index_count = 1 });
 	make_secret_caches(context);
 	context->config_maps = labelled_cache(context, &kube_resource_config_map);
-	context->deployments = labelled_cache(context, &kube_resource_deployment);
+	context->deployments = kube_cache_new(&(struct kube_cache_options){ .loop = context->loop,
+	                                                                    .client = context->client,
+	                                                                    .resource = &kube_resource_deployment,
+	                                                                    .label_selector = PROJECT_SELECTOR,
+	                                                                    .indexes = deployment_indexes,
+	                                                                    .index_count = ARRAY_LENGTH(deployment_indexes) });
 	context->services = labelled_cache(context, &kube_resource_service);
 	context->ingresses = labelled_cache(context, &kube_resource_ingress);
 	if (!gateway)

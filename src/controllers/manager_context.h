@@ -63,6 +63,7 @@ struct manager_context {
 #define INDEX_DATA_STORE "data-store" /* of tenants: DataStores that spec or status name; "" never */
 #define INDEX_STORAGE "storage"       /* of tenants: the DataStores that hold data of theirs */
 #define INDEX_GATEWAY "gateway"       /* of tenants: "namespace/name" of the Gateways that its parentRefs name */
+#define INDEX_SERVED "served"         /* of Deployments: "namespace/name" of the tenant, when a replica is wanted and ready */
 #define INDEX_SECRET "secret"         /* of DataStores: "namespace/name" of the Secrets they refer to */
 
 /* Makes every cache, not started. gateway: those of routes and Gateways too. Indexes need context->options. */

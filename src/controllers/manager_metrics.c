@@ -163,9 +163,8 @@ static struct tenant_facts *read_tenant(const json_t *tenant)
 static void on_tenant(const struct kube_notice *notice, void *argument)
 {
 	struct manager_metrics *metrics = argument;
-	JSON_CLEANUP json_t *tenant = notice->after ? kube_entry_parse(notice->after) : NULL;
 
-	replace(&metrics->tenants, notice->key, tenant ? read_tenant(tenant) : NULL, tenant_facts_free);
+	replace(&metrics->tenants, notice->key, notice->object ? read_tenant(notice->object) : NULL, tenant_facts_free);
 }
 
 static void on_store(const struct kube_notice *notice, void *argument)
@@ -173,8 +172,8 @@ static void on_store(const struct kube_notice *notice, void *argument)
 	struct manager_metrics *metrics = argument;
 	struct store_facts *facts = NULL;
 
-	if (notice->after) {
-		JSON_CLEANUP json_t *store = kube_entry_parse(notice->after);
+	if (notice->object) {
+		const json_t *store = notice->object;
 		const json_t *condition = status_condition(json_at(store, "status"), CONDITION_DATA_STORE_VALIDATION);
 
 		facts = allocate(sizeof(*facts));
@@ -191,18 +190,16 @@ static void on_secret(const struct kube_notice *notice, void *argument)
 	struct manager_metrics *metrics = argument;
 	struct certificate_facts_record *record = NULL;
 
-	if (notice->after) {
-		JSON_CLEANUP json_t *secret = kube_entry_parse(notice->after);
-		const char *kind = json_string_value(json_object_get(json_at(secret, "metadata.labels"), LABEL_CERTIFICATE_LIFECYCLE));
-		char *tenant = manager_context_tenant_key(secret);
+	if (notice->object) {
+		const json_t *labels = json_at(notice->object, "metadata.labels");
+		const char *kind = json_string_value(json_object_get(labels, LABEL_CERTIFICATE_LIFECYCLE));
+		const char *tenant = kube_notice_value(notice, INDEX_TENANT, false);
 
 		if (kind && tenant) {
 			record = allocate(sizeof(*record));
-			record->tenant = tenant;
+			record->tenant = string_dup(tenant);
 			record->strategy = string_equal(kind, LABEL_CERTIFICATE_LIFECYCLE_X509) ? "x509" : "kubeconfig";
-			record->not_after = json_integer_or(secret, SECRET_NOT_AFTER, 0);
-		} else {
-			free(tenant);
+			record->not_after = json_integer_or(notice->object, SECRET_NOT_AFTER, 0);
 		}
 	}
 	replace(&metrics->certificates, notice->key, record, certificate_record_free);
@@ -339,10 +336,10 @@ static int64_t value_not_after(const char *key, struct pem_text text)
 	if (string_has_suffix(key, ".crt"))
 		return certificate_not_after(text, &not_after, &err) == 0 ? not_after : 0;
 	if (string_has_suffix(key, ".conf") || string_has_suffix(key, ".svc") || string_equal(key, "value")) {
-		KUBECONFIG_CREDENTIALS_CLEANUP struct kubeconfig_credentials credentials = { 0 };
+		BUFFER_CLEANUP struct buffer certificate = { 0 };
 
-		if (kubeconfig_read(text, &credentials, &err) == 0 && credentials.certificate.length > 0 &&
-		    certificate_not_after(pem_text(&credentials.certificate), &not_after, &err) == 0)
+		if (kubeconfig_read_certificate(text, &certificate, &err) == 0 &&
+		    certificate_not_after(pem_text(&certificate), &not_after, &err) == 0)
 			return not_after;
 	}
 	return 0;

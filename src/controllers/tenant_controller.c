@@ -51,17 +51,11 @@ static void on_owned(const struct kube_notice *notice, void *argument)
 		kube_applier_forget(controller->context->applier, notice->before->uid);
 	if (notice->own_write)
 		return;
-	JSON_CLEANUP json_t *object = kube_entry_parse(notice->after ? notice->after : notice->before);
-	FREE_CLEANUP char *key = manager_context_tenant_key(object);
+	const char *key = kube_notice_value(notice, INDEX_TENANT, false), *old_key = kube_notice_value(notice, INDEX_TENANT, true);
 
 	if (key)
 		tenant_controller_enqueue(argument, key);
-	if (notice->change != KUBE_UPDATED)
-		return;
 	/* Somebody may have changed the labels. */
-	JSON_CLEANUP json_t *before = kube_entry_parse(notice->before);
-	FREE_CLEANUP char *old_key = manager_context_tenant_key(before);
-
 	if (old_key && !string_equal(key, old_key))
 		tenant_controller_enqueue(argument, old_key);
 }

@@ -80,20 +80,41 @@ void kube_cache_free(struct kube_cache *cache)
 
 /* ---- handlers ---- */
 
-static void tell(struct kube_cache *cache, enum kube_change change, const struct kube_entry *before, const struct kube_entry *after,
-                 bool own_write)
+static void tell(const struct kube_cache *cache, const struct kube_notice *notice)
 {
-	const struct kube_notice notice = {
-		.cache = cache,
-		.change = change,
-		.key = after != NULL ? after->key : before->key,
-		.before = before,
-		.after = after,
-		.own_write = own_write,
-	};
-
 	for (size_t i = 0; i < cache->handler_count; i++)
-		cache->handlers[i].handler(&notice, cache->handlers[i].argument);
+		cache->handlers[i].handler(notice, cache->handlers[i].argument);
+}
+
+static void tell_gone(struct kube_cache *cache, const struct kube_store_old *old, bool own_write)
+{
+	tell(cache, &(struct kube_notice){ .cache = cache,
+	                                   .change = KUBE_DELETED,
+	                                   .key = old->entry->key,
+	                                   .before = old->entry,
+	                                   .values_before = old->values,
+	                                   .own_write = own_write });
+}
+
+static const struct string_list *values_of(const struct kube_cache *cache, const struct string_list *values, const char *index)
+{
+	for (size_t i = 0; i < cache->store.index_count; i++) {
+		if (string_equal(cache->store.indexes[i].name, index))
+			return values != NULL ? &values[i] : NULL;
+	}
+	abort(); /* an index that nobody defined */
+}
+
+const struct string_list *kube_notice_values(const struct kube_notice *notice, const char *index, bool before)
+{
+	return values_of(notice->cache, before ? notice->values_before : notice->values_after, index);
+}
+
+const char *kube_notice_value(const struct kube_notice *notice, const char *index, bool before)
+{
+	const struct string_list *values = kube_notice_values(notice, index, before);
+
+	return values != NULL && values->count > 0 ? values->items[0] : NULL;
 }
 
 struct handler_addition {
@@ -113,11 +134,14 @@ static void add_handler_on_loop(void *argument)
 	cache->handlers[cache->handler_count++] = addition->row;
 	kube_cache_list(cache, &present);
 	for (size_t i = 0; i < present.count; i++) {
+		JSON_CLEANUP json_t *object = kube_entry_parse(present.items[i]);
 		const struct kube_notice notice = {
 			.cache = cache,
 			.change = KUBE_ADDED,
 			.key = present.items[i]->key,
 			.after = present.items[i],
+			.object = object,
+			.values_after = kube_store_find(&cache->store, present.items[i]->key)->values,
 		};
 
 		addition->row.handler(&notice, addition->row.argument);
@@ -167,6 +191,13 @@ static bool has_selectors(const struct kube_cache *cache)
 	return cache->label_selector != NULL || cache->field_selector != NULL;
 }
 
+/* What an entry is made of. */
+struct arrival {
+	struct kube_entry *entry;
+	struct string_list *values;
+	const json_t *object;
+};
+
 /* The first objects are the pattern of all that follow, except in the many small caches. */
 static void learn(struct kube_cache *cache, const struct kube_entry *entry)
 {
@@ -183,11 +214,11 @@ static void learn(struct kube_cache *cache, const struct kube_entry *entry)
 	buffer_free(&cache->sample);
 }
 
-static struct kube_entry *make_entry(struct kube_cache *cache, json_t *object, struct string_list **values, struct error *err)
+static int make_entry(struct kube_cache *cache, json_t *object, struct arrival *arrival, struct error *err)
 {
-	struct kube_entry *entry;
+	struct string_list **values = &arrival->values;
 
-	*values = NULL;
+	*arrival = (struct arrival){ .object = object };
 	if (cache->store.index_count > 0) {
 		*values = calloc(cache->store.index_count, sizeof(**values));
 		if (*values == NULL)
@@ -201,41 +232,43 @@ static struct kube_entry *make_entry(struct kube_cache *cache, json_t *object, s
 	}
 	if (cache->transform != NULL)
 		cache->transform(object, cache->transform_argument);
-	entry = kube_entry_new_packed(object, cache->field_manager, cache->pattern, err);
-	if (entry != NULL) {
-		learn(cache, entry);
-		return entry;
+	arrival->entry = kube_entry_new_packed(object, cache->field_manager, cache->pattern, err);
+	if (arrival->entry != NULL) {
+		learn(cache, arrival->entry);
+		return 0;
 	}
 	for (size_t i = 0; i < cache->store.index_count; i++)
 		string_list_free(&(*values)[i]);
 	free(*values);
-	return NULL;
+	return -1;
 }
 
-static void put_and_tell(struct kube_cache *cache, struct kube_entry *entry, struct string_list *values, uint64_t list_number,
-                         bool own_write)
+static void put_and_tell(struct kube_cache *cache, const struct arrival *arrival, uint64_t list_number, bool own_write)
 {
-	KUBE_ENTRY_CLEANUP struct kube_entry *before = NULL;
-	KUBE_ENTRY_CLEANUP struct kube_entry *kept = kube_entry_ref(entry);
+	KUBE_ENTRY_CLEANUP struct kube_entry *kept = kube_entry_ref(arrival->entry);
+	struct kube_store_old old = { 0 };
 	struct kube_slot *slot;
+	struct kube_notice notice = { .cache = cache, .key = kept->key, .after = kept, .own_write = own_write, .object = arrival->object };
 
 	pthread_mutex_lock(&cache->mutex);
-	slot = kube_store_put(&cache->store, entry, values, &before);
+	slot = kube_store_put(&cache->store, arrival->entry, arrival->values, &old);
 	if (list_number != 0)
 		slot->list_number = list_number;
 	kube_store_set_unconfirmed(&cache->store, slot, own_write, clock_monotonic_ms(),
 	                           cache->reflector.state == KUBE_REFLECTOR_LISTING ? cache->reflector.list_number : 0);
 	pthread_mutex_unlock(&cache->mutex);
-	if (before == NULL) {
-		tell(cache, KUBE_ADDED, NULL, kept, own_write);
-	} else if (!string_equal(before->uid, kept->uid)) {
+	notice.values_after = slot->values;
+	if (old.entry != NULL && !string_equal(old.entry->uid, kept->uid)) {
 		/* Deleted and made anew while we did not look: two changes for those who keep state by uid. */
-		remember_deletion(cache, before->uid);
-		tell(cache, KUBE_DELETED, before, NULL, own_write);
-		tell(cache, KUBE_ADDED, NULL, kept, own_write);
-	} else {
-		tell(cache, KUBE_UPDATED, before, kept, own_write);
+		remember_deletion(cache, old.entry->uid);
+		tell_gone(cache, &old, own_write);
+		kube_store_old_free(&cache->store, &old);
 	}
+	notice.change = old.entry != NULL ? KUBE_UPDATED : KUBE_ADDED;
+	notice.before = old.entry;
+	notice.values_before = old.values;
+	tell(cache, &notice);
+	kube_store_old_free(&cache->store, &old);
 }
 
 /* What to do with an object that the server sent while the slot is unconfirmed: see kube_cache_observe(). */
@@ -251,8 +284,7 @@ int kube_cache_take(struct kube_cache *cache, json_t *object, uint64_t list_numb
 {
 	const char *uid = json_string_or(object, "metadata.uid", ""), *version = json_string_or(object, "metadata.resourceVersion", "");
 	FREE_CLEANUP char *key = NULL;
-	struct string_list *values;
-	struct kube_entry *entry;
+	struct arrival arrival;
 	struct kube_slot *slot;
 
 	if (string_empty(json_string_at(object, "metadata.name")))
@@ -276,23 +308,23 @@ int kube_cache_take(struct kube_cache *cache, json_t *object, uint64_t list_numb
 			slot->list_number = list_number;
 		return 0;
 	}
-	entry = make_entry(cache, object, &values, err);
-	if (entry == NULL)
+	if (make_entry(cache, object, &arrival, err) != 0)
 		return -1;
-	put_and_tell(cache, entry, values, list_number, false);
+	put_and_tell(cache, &arrival, list_number, false);
 	return 0;
 }
 
 static void remove_and_tell(struct kube_cache *cache, const char *key, bool own_write)
 {
-	KUBE_ENTRY_CLEANUP struct kube_entry *gone = NULL;
+	struct kube_store_old gone;
 
 	pthread_mutex_lock(&cache->mutex);
-	gone = kube_store_remove(&cache->store, key);
+	kube_store_remove(&cache->store, key, &gone);
 	pthread_mutex_unlock(&cache->mutex);
 	if (own_write || !has_selectors(cache))
-		remember_deletion(cache, gone->uid);
-	tell(cache, KUBE_DELETED, gone, NULL, own_write);
+		remember_deletion(cache, gone.entry->uid);
+	tell_gone(cache, &gone, own_write);
+	kube_store_old_free(&cache->store, &gone);
 }
 
 void kube_cache_take_deleted(struct kube_cache *cache, const json_t *object)
@@ -378,8 +410,7 @@ static void observe_on_loop(void *argument)
 	struct observation *observation = argument;
 	struct kube_cache *cache = observation->cache;
 	struct error ignored = { 0 };
-	struct string_list *values;
-	struct kube_entry *entry;
+	struct arrival arrival;
 	struct kube_slot *slot;
 	FREE_CLEANUP char *key = kube_key(json_string_at(observation->object, "metadata.namespace"),
 	                                  json_string_or(observation->object, "metadata.name", ""));
@@ -392,11 +423,10 @@ static void observe_on_loop(void *argument)
 	if (slot != NULL &&
 	    string_equal(slot->entry->resource_version, json_string_or(observation->object, "metadata.resourceVersion", "")))
 		return; /* the write changed nothing */
-	entry = make_entry(cache, observation->object, &values, &ignored);
-	if (entry == NULL)
+	if (make_entry(cache, observation->object, &arrival, &ignored) != 0)
 		return;
 	observation->taken = true;
-	put_and_tell(cache, entry, values, 0, true);
+	put_and_tell(cache, &arrival, 0, true);
 }
 
 bool kube_cache_observe(struct kube_cache *cache, const struct kube_entry *before, const json_t *object)

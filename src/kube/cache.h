@@ -38,7 +38,13 @@ struct kube_notice {
 	const struct kube_entry *before; /* NULL for ADDED */
 	const struct kube_entry *after;  /* NULL for DELETED */
 	bool own_write;                  /* came by kube_cache_observe(), not from the server's watch */
+	const json_t *object;            /* what `after` holds, as a tree at hand; NULL for DELETED. Borrowed, and not to be changed */
+	const struct string_list *values_before, *values_after; /* private: kube_notice_values() */
 };
+/* The values of an index of the cache, of the object before or after; NULL when there is no such object. Borrowed for the call. */
+const struct string_list *kube_notice_values(const struct kube_notice *notice, const char *index, bool before);
+/* The first of them, or NULL. */
+const char *kube_notice_value(const struct kube_notice *notice, const char *index, bool before);
 /* Entries are borrowed for the call (kube_entry_ref() keeps one). An update with an unchanged resourceVersion is not told. */
 typedef void (*kube_cache_handler)(const struct kube_notice *notice, void *argument);
 

@@ -37,12 +37,16 @@ struct kube_store {
 void kube_store_init(struct kube_store *store, const struct kube_cache_index *indexes, size_t count);
 void kube_store_free(struct kube_store *store);
 struct kube_slot *kube_store_find(const struct kube_store *store, const char *key);
-/* Takes the reference of the entry and the lists (values: array of index_count, may be NULL without indexes). The old entry's reference
- * goes to *before (NULL when new). */
+/* What leaves a store: the caller's to free with kube_store_old_free(). */
+struct kube_store_old {
+	struct kube_entry *entry; /* NULL when there was none */
+	struct string_list *values;
+};
+void kube_store_old_free(const struct kube_store *store, struct kube_store_old *old);
+/* Takes the reference of the entry and the lists (values: array of index_count, may be NULL without indexes). */
 struct kube_slot *kube_store_put(struct kube_store *store, struct kube_entry *entry, struct string_list *values,
-                                 struct kube_entry **before);
-/* Returns the entry's reference. */
-struct kube_entry *kube_store_remove(struct kube_store *store, const char *key);
+                                 struct kube_store_old *ret_old);
+void kube_store_remove(struct kube_store *store, const char *key, struct kube_store_old *ret_old);
 void kube_store_set_unconfirmed(struct kube_store *store, struct kube_slot *slot, bool unconfirmed, uint64_t now_ms, uint64_t list_number);
 void kube_store_by_index(const struct kube_store *store, const char *index, const char *value, struct kube_entries *out);
 

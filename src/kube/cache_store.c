@@ -66,8 +66,6 @@ static void index_remove(struct kube_store *store, struct kube_slot *slot)
 				free_keys(map_remove(&store->index_maps[i], value));
 		}
 	}
-	free_values(store, slot->values);
-	slot->values = NULL;
 }
 
 static void index_add(struct kube_store *store, struct kube_slot *slot)
@@ -94,7 +92,15 @@ static size_t slot_memory(const struct kube_slot *slot)
 	return slot->entry->size + strlen(slot->entry->key) + ENTRY_OVERHEAD;
 }
 
-struct kube_slot *kube_store_put(struct kube_store *store, struct kube_entry *entry, struct string_list *values, struct kube_entry **before)
+void kube_store_old_free(const struct kube_store *store, struct kube_store_old *old)
+{
+	kube_entry_unref(old->entry);
+	free_values(store, old->values);
+	*old = (struct kube_store_old){ 0 };
+}
+
+struct kube_slot *kube_store_put(struct kube_store *store, struct kube_entry *entry, struct string_list *values,
+                                 struct kube_store_old *ret_old)
 {
 	struct kube_slot *slot = kube_store_find(store, entry->key);
 
@@ -107,7 +113,7 @@ struct kube_slot *kube_store_put(struct kube_store *store, struct kube_entry *en
 		index_remove(store, slot);
 		store->memory -= slot_memory(slot);
 	}
-	*before = slot->entry;
+	*ret_old = (struct kube_store_old){ slot->entry, slot->values };
 	slot->entry = entry;
 	slot->values = values;
 	index_add(store, slot);
@@ -115,17 +121,16 @@ struct kube_slot *kube_store_put(struct kube_store *store, struct kube_entry *en
 	return slot;
 }
 
-struct kube_entry *kube_store_remove(struct kube_store *store, const char *key)
+void kube_store_remove(struct kube_store *store, const char *key, struct kube_store_old *ret_old)
 {
 	struct kube_slot *slot = kube_store_find(store, key);
-	struct kube_entry *entry = slot->entry;
 
+	*ret_old = (struct kube_store_old){ slot->entry, slot->values };
 	kube_store_set_unconfirmed(store, slot, false, 0, 0);
 	index_remove(store, slot);
 	store->memory -= slot_memory(slot);
-	(void)map_remove(&store->slots, entry->key);
+	(void)map_remove(&store->slots, ret_old->entry->key);
 	free(slot);
-	return entry;
 }
 
 void kube_store_set_unconfirmed(struct kube_store *store, struct kube_slot *slot, bool unconfirmed, uint64_t now_ms, uint64_t list_number)

@@ -11,7 +11,7 @@
 #include "io/thread.h"
 
 /* Raw deflate: no header and no checksum, for bytes that never leave the process. */
-enum { WINDOW_BITS = -15, MEMORY_LEVEL = 6, PACK_LEVEL = 4 };
+enum { WINDOW_BITS = -15, MEMORY_LEVEL = 6, PACK_LEVEL = 1 };
 
 struct kube_pattern {
 	atomic_uint references;

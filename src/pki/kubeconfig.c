@@ -179,6 +179,40 @@ int kubeconfig_read(struct pem_text text, struct kubeconfig_credentials *credent
 	return 0;
 }
 
+static const char certificate_member[] = "client-certificate-data: ";
+
+/* What stands behind the only member of that name; length 0 when there are none or several, or it is not plain base64. */
+static struct pem_text only_certificate(struct pem_text text)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
+	size_t name = sizeof(certificate_member) - 1, length = 0;
+	const char *end = text.bytes + text.length, *found = memmem(text.bytes, text.length, certificate_member, name);
+
+	if (found == NULL || memmem(found + name, (size_t)(end - found) - name, certificate_member, name) != NULL)
+		return (struct pem_text){ 0 };
+	found += name;
+	while (found + length < end && found[length] != '\0' && strchr(digits, found[length]) != NULL)
+		length++;
+	return found + length < end && found[length] == '\n' ? pem_text_bytes(found, length) : (struct pem_text){ 0 };
+}
+
+int kubeconfig_read_certificate(struct pem_text text, struct buffer *certificate, struct error *err)
+{
+	struct kubeconfig_credentials credentials KUBECONFIG_CREDENTIALS_CLEANUP = { 0 };
+	struct pem_text encoded = { 0 };
+
+	if (text.length > 0 && text.length <= KUBECONFIG_MAXIMUM_BYTES)
+		encoded = only_certificate(text);
+	if (encoded.length > 0 && base64_decode(encoded.bytes, encoded.length, certificate, err) == 0)
+		return 0;
+	if (kubeconfig_read(text, &credentials, err) != 0)
+		return -1;
+	if (credentials.certificate.length == 0)
+		return error_set(err, ERROR_CORRUPT, "kubeconfig: no client certificate");
+	(void)buffer_append(certificate, credentials.certificate.data, credentials.certificate.length);
+	return 0;
+}
+
 void kubeconfig_credentials_free(struct kubeconfig_credentials *credentials)
 {
 	free(credentials->server);

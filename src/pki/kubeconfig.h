@@ -27,5 +27,10 @@ struct kubeconfig_credentials {
 };
 /* YAML or JSON. ERROR_CORRUPT names the member that is missing or malformed. Files named in it are never opened. */
 int kubeconfig_read(struct pem_text text, struct kubeconfig_credentials *credentials, struct error *err);
+/*
+ * The client certificate alone (PEM, appended), for those that look at many: where the text has exactly one, nothing else of it is decoded.
+ * ERROR_CORRUPT when there is none.
+ */
+int kubeconfig_read_certificate(struct pem_text text, struct buffer *certificate, struct error *err);
 void kubeconfig_credentials_free(struct kubeconfig_credentials *credentials); /* zeroes the key */
 #define KUBECONFIG_CREDENTIALS_CLEANUP __attribute__((cleanup(kubeconfig_credentials_free)))

@@ -25,7 +25,7 @@ struct fixture {
 	struct kube_client *client;
 	struct kube_cache *cache;
 	pthread_mutex_t mutex;
-	struct string_list told; /* "ADDED n/x 5", "OWN UPDATED n/x 6" */
+	struct string_list told, groups; /* "ADDED n/x 5", "OWN UPDATED n/x 6" */
 };
 
 static void note(const struct kube_notice *notice, void *argument)
@@ -39,6 +39,12 @@ static void note(const struct kube_notice *notice, void *argument)
 	/* A lookup in a handler sees the change that it is told. */
 	if (notice->change == KUBE_DELETED ? present != NULL && string_equal(present->uid, shown->uid) : present != shown)
 		string_list_add(&fixture->told, "STALE");
+	/* The tree at hand is what the entry holds. */
+	if ((notice->object != NULL) != (notice->after != NULL) ||
+	    (notice->object != NULL &&
+	     !string_equal(json_string_at(notice->object, "metadata.resourceVersion"), notice->after->resource_version)) ||
+	    json_at(notice->object, "metadata.managedFields") != NULL)
+		string_list_add(&fixture->told, "OTHER OBJECT");
 	string_list_printf(&fixture->told, "%s%s %s %s", notice->own_write ? "OWN " : "", names[notice->change], notice->key,
 	                   shown->resource_version);
 }
@@ -384,6 +390,45 @@ static void test_event_in_pieces(void **state)
 	teardown(&fixture);
 }
 
+/* "group" of before and after, "-" for none. */
+static void note_groups(const struct kube_notice *notice, void *argument)
+{
+	struct fixture *fixture = argument;
+	const char *before = kube_notice_value(notice, "group", true), *after = kube_notice_value(notice, "group", false);
+	THREAD_LOCKED(&fixture->mutex);
+
+	string_list_printf(&fixture->groups, "%s %s>%s", notice->key, before != NULL ? before : "-", after != NULL ? after : "-");
+}
+
+static void test_index_values_in_notices(void **state)
+{
+	static const struct kube_cache_index index = { "group", kube_index_label, (void *)(uintptr_t)"group" };
+	struct fixture fixture;
+	struct api_call *watch;
+	FREE_CLEANUP char *told = NULL;
+
+	setup_with(&fixture, &(struct kube_cache_options){ .indexes = &index, .index_count = 1 });
+	kube_cache_add_handler(fixture.cache, note_groups, &fixture);
+	api_call_answer(expect_list(&fixture), 200, NULL,
+	                "{\"metadata\":{\"resourceVersion\":\"10\"},\"items\":[{\"metadata\":{\"name\":\"a\",\"uid\":\"u\","
+	                "\"resourceVersion\":\"1\",\"labels\":{\"group\":\"g\"}}}]}");
+	wait_synced(&fixture);
+	watch = expect_watch(&fixture, "10");
+	api_call_send(watch,
+	              "{\"type\":\"MODIFIED\",\"object\":{\"metadata\":{\"name\":\"a\",\"uid\":\"u\",\"resourceVersion\":\"11\","
+	              "\"labels\":{\"group\":\"h\"}}}}\n"
+	              "{\"type\":\"MODIFIED\",\"object\":{\"metadata\":{\"name\":\"a\",\"uid\":\"u\",\"resourceVersion\":\"12\"}}}\n"
+	              "{\"type\":\"MODIFIED\",\"object\":{\"metadata\":{\"name\":\"a\",\"uid\":\"v\",\"resourceVersion\":\"13\","
+	              "\"labels\":{\"group\":\"i\"}}}}\n"
+	              "{\"type\":\"DELETED\",\"object\":{\"metadata\":{\"name\":\"a\",\"uid\":\"v\",\"resourceVersion\":\"14\"}}}\n",
+	              SIZE_MAX, false);
+	assert_told(&fixture, "ADDED a 1,UPDATED a 11,UPDATED a 12,DELETED a 12,ADDED a 13,DELETED a 13");
+	told = string_list_join(&fixture.groups, ",");
+	assert_string_equal(told, "a ->g,a g>h,a h>-,a ->-,a ->i,a i>-");
+	string_list_free(&fixture.groups);
+	teardown(&fixture);
+}
+
 static void test_indexes_and_late_handler(void **state)
 {
 	static const struct kube_cache_index indexes[] = { { "group", kube_index_label, (void *)(uintptr_t)"group" },
@@ -592,6 +637,7 @@ int main(void)
 		cmocka_unit_test(test_cut_lists),
 		cmocka_unit_test(test_garbage_in_watch_lists_again),
 		cmocka_unit_test(test_event_in_pieces),
+		cmocka_unit_test(test_index_values_in_notices),
 		cmocka_unit_test(test_indexes_and_late_handler),
 		cmocka_unit_test(test_secrets_are_digests),
 		cmocka_unit_test(test_own_writes),

@@ -144,11 +144,59 @@ static void test_malformed(void **state)
 	}
 }
 
+static void test_certificate_alone(void **state)
+{
+	static const struct {
+		const char *text, *certificate; /* NULL: none */
+	} cases[] = {
+		{ "{\"kind\":\"Config\",\"current-context\":\"a\",\"contexts\":[{\"name\":\"a\",\"context\":{\"cluster\":\"c\",\"user\":"
+		  "\"u\"}}],"
+		  "\"clusters\":[{\"name\":\"c\",\"cluster\":{}}],\"users\":[{\"name\":\"u\",\"user\":{\"client-certificate-data\":"
+		  "\"Q0VSVA==\"}}]}",
+		  "CERT" },
+		/* Two users: the context chooses. */
+		{ "kind: Config\ncurrent-context: a\ncontexts:\n- name: a\n  context: {cluster: c, user: u}\nclusters:\n- name: c\n  "
+		  "cluster: {}\n"
+		  "users:\n- name: v\n  user:\n    client-certificate-data: T1RIRVI=\n- name: u\n  user:\n    client-certificate-data: "
+		  "Q0VSVA==\n",
+		  "CERT" },
+		{ "kind: Config\ncurrent-context: a\ncontexts:\n- name: a\n  context: {cluster: c, user: u}\nclusters:\n- name: c\n  "
+		  "cluster: {}\n"
+		  "users:\n- name: u\n  user: {}\n",
+		  NULL },
+		{ "client-certificate-data: %%\n", NULL },
+		{ "client-certificate-data: Q0VSVA==", NULL },
+		{ "client-certificate-data: ", NULL },
+		{ "", NULL },
+	};
+	struct kubeconfig_content content = {
+		.server = "https://x:1", .cluster = "c", .user = "u", .certificate = pem_text_string("CERT")
+	};
+	struct buffer text BUFFER_SECRET_CLEANUP = { 0 }, written BUFFER_CLEANUP = { 0 };
+	struct error err = { 0 };
+
+	kubeconfig_write(&content, &text);
+	assert_int_equal(kubeconfig_read_certificate(pem_text(&text), &written, &err), 0);
+	assert_string_equal(written.data, "CERT");
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		struct buffer certificate BUFFER_CLEANUP = { 0 };
+		int result = kubeconfig_read_certificate(pem_text_string(cases[i].text), &certificate, &err);
+
+		assert_int_equal(result, cases[i].certificate != NULL ? 0 : -1);
+		if (cases[i].certificate != NULL)
+			assert_string_equal(certificate.data, cases[i].certificate);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_shape_is_upstreams),       cmocka_unit_test(test_round_trips), cmocka_unit_test(test_without_user),
-		cmocka_unit_test(test_json_and_foreign_members), cmocka_unit_test(test_malformed),
+		cmocka_unit_test(test_shape_is_upstreams),
+		cmocka_unit_test(test_round_trips),
+		cmocka_unit_test(test_without_user),
+		cmocka_unit_test(test_certificate_alone),
+		cmocka_unit_test(test_json_and_foreign_members),
+		cmocka_unit_test(test_malformed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
