@@ -207,6 +207,8 @@ static void check_deployment(struct problem_list *list, const struct tenant_cont
 	check_containers(list, tenant, "additionalInitContainers", "spec.controlPlane.deployment.additionalInitContainers");
 }
 
+enum { LABEL_VALUE_MAXIMUM = 63 };
+
 static bool is_schema_text(const char *text)
 {
 	for (; *text; text++)
@@ -227,6 +229,10 @@ static void check_data_stores(struct problem_list *list, const struct tenant_con
 			problem_add(list, PROBLEM_OURS, fields[i], "use letters, digits, '_', '-' and '.'",
 			            "\"%s\" cannot name a keyspace or a user", text);
 	}
+	if (strlen(tenant->data_store) > LABEL_VALUE_MAXIMUM)
+		problem_add(list, PROBLEM_OURS, "spec.dataStore", "give the DataStore a shorter name",
+		            "\"%s\" is longer than the %d characters of a label's value, and pods carry it as one", tenant->data_store,
+		            LABEL_VALUE_MAXIMUM);
 	for (size_t i = 0; i < tenant->override_count; i++) {
 		if (string_empty(tenant->overrides[i].resource) || string_empty(tenant->overrides[i].data_store))
 			problem_add(list, PROBLEM_OURS, "spec.dataStoreOverrides", "write resource (\"/events\") and dataStore",

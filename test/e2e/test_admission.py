@@ -12,10 +12,11 @@ import time
 
 import pytest
 from captured import ADMISSION_ANSWERS, Render, admission_answers, base_spec, change, is_as_captured
-from harness import component, tenant
+from harness import HERE, component, tenant
 from manager_process import Manager, wait_for
 from webhook_manager import bundles, install_webhooks, start_manager, webhook_objects
 
+GATEWAY_API = HERE.parent / "golden" / "gateway-api.yaml"
 PATH = "/apis/kamaji.clastix.io/v1alpha1/namespaces/golden/tenantcontrolplanes"
 
 
@@ -32,6 +33,8 @@ def postgres() -> list[dict]:
 
 @pytest.fixture(scope="module")
 def webhooks(harness):
+    harness.kubectl("apply", "-f", str(GATEWAY_API))  # it was there where the answers were captured
+    wait_for("Gateway API served", lambda: harness.kubectl("get", "tlsroutes", "-A") is not None, 20)
     harness.apply(*harness.datastore(), *harness.datastore("default2")[1:], *postgres(),
                   {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "golden"}})
     running = install_webhooks(harness, start_manager(harness))
@@ -225,6 +228,33 @@ def test_the_paths_of_tenants(harness, webhooks):
     converted = ask("/convert", "", "ConversionReview", "apiextensions.k8s.io/v1", desiredAPIVersion="kamaji.clastix.io/v1alpha1",
                     objects=[{"apiVersion": "kamaji.clastix.io/v1alpha1", "kind": "TenantControlPlane"}])
     assert converted["result"]["status"] == "Success" and len(converted["convertedObjects"]) == 1
+
+
+def test_the_api_server_asks_for_a_conversion(harness, webhooks, base):
+    """With a second version in the CRD the API server has to convert: our endpoint is asked, and says that there is but one version. Without it
+    the stanza is never used."""
+    crd_path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/tenantcontrolplanes.kamaji.clastix.io"
+    harness.api.call("POST", PATH, {**tenant("versions", "golden"), "spec": change(base, {
+        "dataStoreSchema": "golden_versions", "dataStoreUsername": "golden_versions"})})
+    one = harness.api.call("GET", crd_path)["spec"]["versions"][0]
+    two = {**one, "name": "v1alpha2", "storage": False, "served": True}
+    harness.api.call("PATCH", crd_path, {"spec": {"versions": [one, two]}}, "application/merge-patch+json")
+
+    def refused() -> str:
+        try:
+            harness.api.call("GET", f"{PATH.replace('v1alpha1', 'v1alpha2')}/versions")
+        except OSError as error:
+            return str(error)
+        return ""
+
+    try:
+        text = wait_for("an answer of the endpoint", lambda: (found := refused()) and "is not known" in found and found, 30)
+        assert "there is kamaji.clastix.io/v1alpha1 only" in text, text
+        assert harness.api.call("GET", f"{PATH}/versions")["metadata"]["name"] == "versions"
+    finally:
+        harness.api.call("PATCH", crd_path, {"spec": {"versions": [one]}}, "application/merge-patch+json")
+    wait_for("one version again", lambda: "404" in refused(), 20)
+    harness.kubectl("delete", "tcp", "versions", "-n", "golden", "--timeout=30s")
 
 
 def test_metrics_of_webhooks(webhooks):

@@ -19,6 +19,7 @@ ADMISSION_ANSWERS = 71
 
 # What differs on purpose, and where: everything else must be equal.
 DIFFERENCES = {
+    "key algorithm": "new keys are ECDSA P-256; --key-algorithm=RSA-2048 gives upstream's (compared as such in test/golden)",
     "conditions": "status.conditions is our optional addition",
     "certificate of the data store's CA": "made by the test, not by upstream",
     "observedGeneration 2": "upstream's finalizer write raises the generation; ours is a patch",

@@ -5,6 +5,7 @@ import os
 import pathlib
 
 import pytest
+from captured import stream
 
 NATIVE = pathlib.Path(__file__).resolve().parent / "native"
 CASES = ["minimal", "extra-args", "konnectivity", "postgres", "security", "resources-probes"]
@@ -58,3 +59,16 @@ def test_profiles_differ_only_as_designed(render, reference, data_stores) -> Non
     assert f"{pod}.volumes.etc-kubernetes-pki.projected.sources" in changed(native, upstream)
     extra = set(native["spec"]["template"]["spec"]["containers"][0]["args"]) - set(upstream["spec"]["template"]["spec"]["containers"][0]["args"])
     assert extra == {"--shutdown-delay-duration=5s"}
+
+
+@pytest.mark.parametrize("profile, image", [("upstream", "rancher/kine:old"), ("native", "rancher/kine:v0.11.10-amd64")])
+def test_a_new_kine_image_is_for_profile_native(render, reference, data_stores, profile: str, image: str) -> None:
+    """Upstream writes it once; what was made with that profile keeps what it runs."""
+    live = deployment(render, reference, data_stores, "postgres", profile)
+    kine = next(item for item in live["spec"]["template"]["spec"]["containers"] if item["name"] == "kine")
+    kine["image"] = "rancher/kine:old"
+    source = render.parse(reference / "inputs" / "postgres.yaml")[0]
+    source["metadata"]["uid"] = "<uid>"
+    found = render.run(stream([source, live, *data_stores]), "--profile", profile)
+    containers = next(item for item in found if item.get("kind") == "Deployment")["spec"]["template"]["spec"]["containers"]
+    assert [item["image"] for item in containers if item["name"] == "kine"] == [image]

@@ -120,12 +120,34 @@ static void a_long_name_is_refused_at_creation_only(void **state)
 	assert_null(tenant_validate(arena, object, object));
 }
 
+/* It becomes the value of a pod label, and the API server would refuse the Deployment for ever. */
+static void a_data_store_name_must_fit_a_label(void **state)
+{
+	static const int lengths[] = { 63, 64 };
+
+	for (size_t i = 0; i < ARRAY_LENGTH(lengths); i++) {
+		struct arena *arena ARENA_CLEANUP = arena_new();
+		json_t *object JSON_CLEANUP = tenant_with(arena, "v1.36.0", "");
+		char name[80];
+		const struct field_problem *problem;
+
+		memset(name, 'd', sizeof(name));
+		name[lengths[i]] = '\0';
+		json_put_string(object, "spec.dataStore", name);
+		problem = tenant_validate(arena, object, NULL);
+		assert_int_equal(problem == NULL, lengths[i] <= 63);
+		if (problem)
+			assert_string_equal(problem->field, "spec.dataStore");
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bad_input_names_field_and_remedy),
 		cmocka_unit_test(versions_go_one_minor_at_a_time),
 		cmocka_unit_test(a_long_name_is_refused_at_creation_only),
+		cmocka_unit_test(a_data_store_name_must_fit_a_label),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -88,6 +88,37 @@ static void the_rotation_mark_stays_ours(void **state)
 	                                ANNOTATION_ROTATE));
 }
 
+/* Upstream's first file takes the request, and the other two stay. */
+static void the_whole_admin_secret_is_rotated(void **state)
+{
+	static const char *const files[] = { KEY_ADMIN_CONF, KEY_ADMIN_SVC, KEY_SUPER_ADMIN_CONF, KEY_SUPER_ADMIN_SVC };
+
+	start("");
+	fixture_settle(&fixture);
+	json_object_set_new(json_at(fixture_secret(&fixture, "t-admin-kubeconfig"), "metadata.annotations"), ANNOTATION_ROTATE,
+	                    json_string(""));
+	run_again();
+	for (size_t i = 0; i < ARRAY_LENGTH(files); i++)
+		assert_string_not_equal(
+			data_of("t-admin-kubeconfig", files[i]),
+			json_string_value(json_object_get(
+				json_object_get(fixture_object(&fixture, OBJECT_SECRET, "t-admin-kubeconfig"), "data"), files[i])));
+}
+
+static void a_new_host_name_is_in_the_certificate(void **state)
+{
+	start("  controlPlane: {ingress: {hostname: old.example.com}}\n");
+	fixture_settle(&fixture);
+	fixture.tenant.ingress_hostname = "new.example.com";
+	run_again();
+	/* ConfigMap, certificate, admin kubeconfig, Deployment (it carries the certificate's digest), Ingress. */
+	assert_int_equal(fixture_changes(&fixture), 5);
+	assert_string_not_equal(data_of("t-api-server-certificate", KEY_API_SERVER_CERTIFICATE),
+	                        json_string_value(json_object_get(
+					json_object_get(fixture_object(&fixture, OBJECT_SECRET, "t-api-server-certificate"), "data"),
+					KEY_API_SERVER_CERTIFICATE)));
+}
+
 static void an_edited_kubeconfig_is_made_anew(void **state)
 {
 	start("");
@@ -280,6 +311,8 @@ int main(void)
 		cmocka_unit_test_teardown(one_pass_makes_everything_and_the_next_changes_nothing, end),
 		cmocka_unit_test_teardown(kubeconfigs_and_certificates_follow_a_rotated_authority, end),
 		cmocka_unit_test_teardown(the_rotation_mark_stays_ours, end),
+		cmocka_unit_test_teardown(the_whole_admin_secret_is_rotated, end),
+		cmocka_unit_test_teardown(a_new_host_name_is_in_the_certificate, end),
 		cmocka_unit_test_teardown(an_edited_kubeconfig_is_made_anew, end),
 		cmocka_unit_test_teardown(a_deleted_secret_comes_back_and_rolls_the_pods, end),
 		cmocka_unit_test_teardown(the_password_survives_unless_the_secret_was_edited, end),
