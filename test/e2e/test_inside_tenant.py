@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What stands inside a served tenant: equal to what upstream leaves there, kept so, silent when it is, gone when it must go."""
+import base64
 import json
 import random
 import re
@@ -405,6 +406,12 @@ def test_limited_writes(harness, live):
     wait_for("the guard again", lambda: live.find(guard), REPAIR_SECONDS)
     live.call("PATCH", guard, {"webhooks": []})
     wait_for("the guard whole again", lambda: len(live.find(guard).get("webhooks", [])) == 2, REPAIR_SECONDS)
+    # Another authority for the operator's certificate reaches the tenant.
+    secret = harness.get("secret", "kamaji-webhook-server-cert", "kamaji-system")
+    both = base64.b64decode(secret["data"]["ca.crt"]) + harness.pki.text("store-ca.crt").encode()
+    harness.api.call("PATCH", harness.api.path("secret", "kamaji-webhook-server-cert", "kamaji-system"),
+                     {"data": {"ca.crt": base64.b64encode(both).decode()}}, "application/merge-patch+json")
+    wait_for("the new authorities", lambda: all(base64.b64decode(hook["clientConfig"]["caBundle"]) == both for hook in live.find(guard)["webhooks"]), 10)
     set_spec(harness, KUBEADM_ADD_ONS, writePermissions={"blockCreation": True})
     wait_for("operations follow", lambda: [hook["rules"][0]["operations"] for hook in live.find(guard)["webhooks"]] == [["CREATE"], ["CREATE"]], 15)
     wait_for("deletion in force", lambda: "spec.writePermissions" not in refused(live, "delete", "clusterrole", "kubeadm:get-nodes", "--dry-run=server"), 15)
