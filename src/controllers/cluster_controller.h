@@ -2,7 +2,7 @@
 /*
  * Keeps what is inside tenant clusters. A tenant is served while its API server answers (a ready replica) and it is neither sleeping
  * nor being deleted. Per tenant: one HTTP/2 connection (dialled at the Service's address, name <tenant>.<namespace>.svc verified) that
- * carries the writes and three watches (kubeadm-config, kubelet-config, cluster-info); no thread. Separate queue and workers from
+ * carries the writes and the watches (cluster/cluster_watches.h); no thread. Separate queue and workers from
  * the tenant controller's, so that an API server that hangs delays nobody else.
  */
 #pragma once
