@@ -20,10 +20,14 @@ enum {
 	ALERT_UNEXPECTED_MESSAGE = 10,
 	ALERT_BAD_RECORD_MAC = 20,
 	ALERT_RECORD_OVERFLOW = 22,
+	ALERT_ILLEGAL_PARAMETER = 47,
+	ALERT_DECODE_ERROR = 50,
+	ALERT_USER_CANCELED = 90,
 	HANDSHAKE_KEY_UPDATE = 24,
 	KEY_UPDATE_LENGTH = 5,
 	TAKEN_AT_ONCE = 2 * (TLS_HEADER + TLS_RECORD_ENCRYPTED), /* from the socket */
 	RECORDS_AT_ONCE = 3,                                     /* to the socket */
+	EMPTY_RECORDS = 32,                                      /* one after another that bring no data: more is an attack */
 };
 
 struct tls_record {
@@ -32,6 +36,7 @@ struct tls_record {
 	struct buffer plain;  /* decrypted, did not fit into the reader's place */
 	struct buffer output; /* encrypted, not taken by the socket */
 	size_t owed;          /* bytes whose records are in output: they will be offered again and count as written when it is empty */
+	unsigned empty;       /* records without data since the last data */
 	bool closed;          /* close_notify came */
 	bool update_asked;    /* the peer wants a new write key before our next data */
 };
@@ -63,6 +68,14 @@ void tls_secrets_take(struct tls_secrets *secrets, const char *line)
 		(void)hex_bytes(value + 1, secrets->server, &secrets->server_length);
 }
 
+/* RFC 6066 section 4: a client that cannot take whole records; rare enough for OpenSSL. */
+static bool wants_fragments(const SSL *ssl)
+{
+	const SSL_SESSION *session = SSL_get0_session(ssl);
+
+	return session == NULL || SSL_SESSION_get_max_fragment_length(session) != TLSEXT_max_fragment_length_DISABLED;
+}
+
 struct tls_record *tls_record_new(SSL *ssl, const struct tls_secrets *secrets)
 {
 	const SSL_CIPHER *cipher = SSL_get_current_cipher(ssl);
@@ -70,7 +83,8 @@ struct tls_record *tls_record_new(SSL *ssl, const struct tls_secrets *secrets)
 	struct tls_record *record;
 
 	if (SSL_version(ssl) != TLS1_3_VERSION || !SSL_is_server(ssl) || SSL_has_pending(ssl) == 1 || suite == NULL ||
-	    secrets->client_length != tls_suite_secret_length(suite) || secrets->server_length != tls_suite_secret_length(suite))
+	    wants_fragments(ssl) || secrets->client_length != tls_suite_secret_length(suite) ||
+	    secrets->server_length != tls_suite_secret_length(suite))
 		return NULL;
 	record = calloc(1, sizeof(*record));
 	if (record == NULL)
@@ -141,34 +155,55 @@ static void give(struct reading *reading, const uint8_t *bytes, size_t length)
 	part = part < length ? part : length;
 	memcpy(reading->place + reading->got, bytes, part);
 	reading->got += part;
-	if (part < length)
-		(void)buffer_append(&reading->record->plain, bytes + part, length - part);
+	if (part == length)
+		return;
+	/* All at once: what grows leaves copies behind. */
+	if (reading->record->plain.length == 0)
+		(void)buffer_reserve(&reading->record->plain, TAKEN_AT_ONCE);
+	(void)buffer_append(&reading->record->plain, bytes + part, length - part);
+}
+
+static enum transport_result take_alert(struct reading *reading, const uint8_t *bytes, size_t length)
+{
+	if (length != 2)
+		return refuse(reading, ALERT_DECODE_ERROR, "an alert of the wrong length");
+	if (bytes[1] == ALERT_CLOSE_NOTIFY)
+		reading->record->closed = true;
+	if (bytes[1] == ALERT_CLOSE_NOTIFY || bytes[1] == ALERT_USER_CANCELED) /* close_notify follows */
+		return TRANSPORT_DONE;
+	error_set(reading->err, ERROR_TRANSIENT, "read from %s: TLS: the peer sent alert %d", reading->peer, bytes[1]);
+	return TRANSPORT_FAILED;
+}
+
+/* Nothing but KeyUpdate may come to a server that asked for nothing. It ends its record, for a new key begins with the next one. */
+static enum transport_result take_handshake(struct reading *reading, const uint8_t *bytes, size_t length)
+{
+	struct tls_record *record = reading->record;
+
+	if (length != KEY_UPDATE_LENGTH || bytes[0] != HANDSHAKE_KEY_UPDATE || bytes[1] != 0 || bytes[2] != 0 || bytes[3] != 1)
+		return refuse(reading, ALERT_UNEXPECTED_MESSAGE, "unexpected handshake message");
+	if (bytes[4] > 1)
+		return refuse(reading, ALERT_ILLEGAL_PARAMETER, "a key update of an unknown kind");
+	tls_direction_update(&record->read, false);
+	record->update_asked = record->update_asked || bytes[4] == 1;
+	return TRANSPORT_DONE;
 }
 
 static enum transport_result handle(struct reading *reading, uint8_t type, const uint8_t *bytes, size_t length)
 {
 	struct tls_record *record = reading->record;
 
+	record->empty = type == TYPE_DATA && length > 0 ? 0 : record->empty + 1;
+	if (record->empty > EMPTY_RECORDS)
+		return refuse(reading, ALERT_UNEXPECTED_MESSAGE, "too many records without data");
 	switch (type) {
 	case TYPE_DATA:
 		give(reading, bytes, length);
 		return TRANSPORT_DONE;
 	case TYPE_ALERT:
-		if (length == 2 && bytes[1] == ALERT_CLOSE_NOTIFY) {
-			record->closed = true;
-			return TRANSPORT_DONE;
-		}
-		error_set(reading->err, ERROR_TRANSIENT, "read from %s: TLS: the peer sent alert %d", reading->peer,
-		          length == 2 ? bytes[1] : -1);
-		return TRANSPORT_FAILED;
+		return take_alert(reading, bytes, length);
 	case TYPE_HANDSHAKE:
-		/* Nothing else may come to a server that asked for nothing; a key change ends its record. */
-		if (length != KEY_UPDATE_LENGTH || bytes[0] != HANDSHAKE_KEY_UPDATE || bytes[1] != 0 || bytes[2] != 0 || bytes[3] != 1 ||
-		    bytes[4] > 1)
-			return refuse(reading, ALERT_UNEXPECTED_MESSAGE, "unexpected handshake message");
-		tls_direction_update(&record->read, false);
-		record->update_asked = record->update_asked || bytes[4] == 1;
-		return TRANSPORT_DONE;
+		return take_handshake(reading, bytes, length);
 	default:
 		return refuse(reading, ALERT_UNEXPECTED_MESSAGE, "unexpected kind of record");
 	}
@@ -181,12 +216,12 @@ static enum transport_result take_record(struct reading *reading, uint8_t *at, s
 
 	if (length < 0)
 		return refuse(reading, ALERT_BAD_RECORD_MAC, "a record is not authentic");
-	while (length > 0 && at[TLS_HEADER + length - 1] == 0) /* padding */
+	if (length > TLS_RECORD_PLAIN + 1) /* content, type and padding together: section 5.4 */
+		return refuse(reading, ALERT_RECORD_OVERFLOW, "a record is too long");
+	while (length > 0 && at[TLS_HEADER + length - 1] == 0)
 		length--;
 	if (length == 0)
 		return refuse(reading, ALERT_UNEXPECTED_MESSAGE, "a record without content");
-	if (length - 1 > TLS_RECORD_PLAIN)
-		return refuse(reading, ALERT_RECORD_OVERFLOW, "a record is too long");
 	return handle(reading, at[TLS_HEADER + length - 1], at + TLS_HEADER, (size_t)length - 1);
 }
 
@@ -227,8 +262,12 @@ static enum transport_result read_records(struct reading *reading)
 		do
 			count = recv(reading->descriptor, taken + length, sizeof(taken) - length, 0);
 		while (count < 0 && errno == EINTR);
-		if (count == 0)
-			return TRANSPORT_CLOSED;
+		if (count == 0) {
+			/* Anybody on the way can end a TCP connection, nobody else can say close_notify. */
+			error_set(reading->err, ERROR_TRANSIENT, "read from %s: TLS: the connection ended without close_notify",
+			          reading->peer);
+			return TRANSPORT_FAILED;
+		}
 		if (count < 0 && errno == EAGAIN)
 			return TRANSPORT_WANT_READ;
 		if (count < 0) {

@@ -254,7 +254,7 @@ enum transport_result transport_read(struct transport *transport, void *bytes, s
 	*got = 0;
 	if (transport->record != NULL) {
 		outcome = tls_record_read(transport->record, transport->descriptor, transport->peer, bytes, size, got, err);
-		transport->failed = outcome == TRANSPORT_FAILED;
+		transport->failed = transport->failed || outcome == TRANSPORT_FAILED;
 		return outcome;
 	}
 	if (transport->ssl != NULL) {
@@ -285,7 +285,7 @@ enum transport_result transport_write(struct transport *transport, const void *b
 	*written = 0;
 	if (transport->record != NULL) {
 		outcome = tls_record_write(transport->record, transport->descriptor, transport->peer, bytes, length, written, err);
-		transport->failed = outcome == TRANSPORT_FAILED;
+		transport->failed = transport->failed || outcome == TRANSPORT_FAILED;
 		return outcome;
 	}
 	if (transport->ssl != NULL) {
