@@ -83,7 +83,7 @@ make_wrapper() {
 		mark postgres StatefulSet "$(digest_of "$wrapper/postgres-secrets.env")"
 		mark authentik-postgres StatefulSet "$(digest_of "$wrapper/authentik-postgres-secrets.env")"
 		mark redis Deployment "$(digest_of "$wrapper/redis-secrets.env" "$top/k8s/base/redis/redis.yaml")"
-		mark authentik-redis Deployment "$(digest_of "$wrapper/authentik-redis-secrets.env")"
+		mark authentik-redis Deployment "$(digest_of "$wrapper/authentik-redis-secrets.env" "$top/k8s/components/authentik-redis/redis.yaml")"
 		mark 'authentik-(server|worker)' Deployment "$(digest_of "$wrapper/authentik-secrets.env" "$top/k8s/base/authentik/config.yaml")"
 		# What the browser is called with, where that is not localhost.
 		if [ -n "$url" ] && [ "$url" != http://localhost ]; then
@@ -130,7 +130,7 @@ else
 	result=0
 	output=$(kube apply --server-side --force-conflicts --field-manager=$FIELD_MANAGER --validate=strict -f "$objects" 2>&1) || result=$?
 	# A warning (a field nobody knows, a pod that restricted security would refuse) is not good enough.
-	if [ "$result" -ne 0 ] || echo "$output" | grep -q '^Warning:'; then
+	if [ "$result" -ne 0 ] || echo "$output" | grep '^Warning:' >/dev/null; then
 		echo "$output" | grep -v 'serverside-applied$' >&2
 		fail $EXIT_FAILED "the API server does not take overlay $overlay as it is"
 	fi
@@ -140,7 +140,7 @@ fi
 begin pods
 wait_workloads $INFRA
 end "$(kube -n $INFRA get pods --field-selector=status.phase=Running -o name | grep -c .) pods Running in $INFRA"
-if kube -n $INFRA get deployments -l staging/stand-in=authentik -o name 2>/dev/null | grep -q .; then
+if kube -n $INFRA get deployments -l staging/stand-in=authentik -o name 2>/dev/null | grep . >/dev/null; then
 	note "authentik is a STAND-IN here, not the real one"
 fi
 echo

@@ -134,7 +134,7 @@ kind_config() {
 make_kind() {
 	url=http://localhost
 	[ "$http_port" = 80 ] || url=http://localhost:$http_port
-	if kind get clusters 2>/dev/null | grep -qx "$name"; then
+	if kind get clusters 2>/dev/null | grep -x "$name" >/dev/null; then
 		[ -f "$state/made" ] || [ "$adopt" = yes ] || fail $EXIT_CONFLICT "a kind cluster '$name' is there and was not made by this script; choose another --name, or --adopt"
 		run kind export kubeconfig --name "$name" --kubeconfig "$kubeconfig"
 		# A cluster whose container stopped, as after a restart of the machine, is started, not made anew.
@@ -174,7 +174,8 @@ import_images() {
 	if [ "$provider" = local ]; then
 		ctr=$(component_program containerd ctr)
 		socket=$local_root/$name/nodes/admin/containerd.sock
-		have=$("$ctr" --address "$socket" --namespace k8s.io images list)
+		# Warnings about the node's control groups are not of interest here.
+		have=$("$ctr" --address "$socket" --namespace k8s.io images list 2>/dev/null)
 	fi
 	while read -r reference archive; do
 		local digest
@@ -182,7 +183,7 @@ import_images() {
 		case "$provider" in
 		kind) run kind load image-archive "$archive" --name "$name" ;;
 		local)
-			! echo "$have" | grep -q "^$reference .*$digest" || continue
+			! echo "$have" | grep "^$reference .*$digest" >/dev/null || continue
 			run "$ctr" --address "$socket" --namespace k8s.io images import "$archive"
 			;;
 		none) fail $EXIT_USAGE "--images offline: images cannot be put into a cluster that is not on this machine" ;;
@@ -201,6 +202,7 @@ install_ingress() {
 	case "$ingress" in
 	none) return 0 ;;
 	ingress-nginx)
+		[ "$images" != offline ] || fail $EXIT_USAGE "--images offline has no ingress-nginx; --ingress traefik obeys the same class"
 		run kube apply --server-side --field-manager=$FIELD_MANAGER -f "$NGINX_MANIFEST"
 		run kube_long -n ingress-nginx rollout status deployment/ingress-nginx-controller --timeout="$(time_left)s"
 		return
@@ -211,8 +213,7 @@ install_ingress() {
 		;;
 	esac
 	if [ "$images" = offline ]; then
-		[ "$ingress" = traefik ] || fail $EXIT_USAGE "--images offline has the controller traefik only"
-		folder=traefik-offline
+		folder=$ingress-offline
 	fi
 	run kube apply --server-side --force-conflicts --field-manager=$FIELD_MANAGER -k "$top/k8s/ingress/$folder"
 	[ "$dry_run" = yes ] || wait_workloads ingress
@@ -268,7 +269,7 @@ end "$ingress${url:+, $url}"
 [ "$dry_run" = no ] || exit 0
 overlay=local
 [ "$images" != offline ] || overlay=local-offline
-[ "$ingress" != traefik-gateway ] || overlay=local-gateway
+[ "$ingress" != traefik-gateway ] || overlay=$overlay-gateway
 cat >"$settings" <<EOF
 provider=$provider
 kubeconfig=$kubeconfig

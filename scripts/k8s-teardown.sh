@@ -53,6 +53,9 @@ remove_workloads() {
 	# Namespaces would take the claims with them.
 	run kube_long -n $INFRA delete deployments,statefulsets,services,ingresses,configmaps,networkpolicies,poddisruptionbudgets,horizontalpodautoscalers \
 		-l app.kubernetes.io/managed-by=kustomize --wait=true --timeout="${timeout}s" --ignore-not-found
+	if [ "$dry_run" = yes ] || kube get crd gateways.gateway.networking.k8s.io >/dev/null 2>&1; then
+		run kube_long -n $INFRA delete gateways,httproutes -l app.kubernetes.io/managed-by=kustomize --ignore-not-found
+	fi
 	end "removed; claims left: $([ "$dry_run" = yes ] || kube -n $INFRA get pvc -o name | grep -c . || true)"
 }
 

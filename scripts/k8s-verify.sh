@@ -78,15 +78,15 @@ authentik_postgres_lists() { in_pod authentik-postgres-0 -c postgres -- psql -U 
 # Through the Service, with the password: what an application does.
 postgres_login() {
 	# shellcheck disable=SC2016 # expanded in the pod
-	in_pod postgres-0 -c postgres -- sh -c 'PGPASSWORD=$POSTGRES_PASSWORD psql -h postgres.staging-infra.svc.cluster.local -U postgres -tAc "select 1"' | grep -qx 1 && echo "by the Service's name, with the password"
+	in_pod postgres-0 -c postgres -- sh -c 'PGPASSWORD=$POSTGRES_PASSWORD psql -h postgres.staging-infra.svc.cluster.local -U postgres -tAc "select 1"' | grep -x 1 >/dev/null && echo "by the Service's name, with the password"
 }
 postgres_refuses() {
 	! in_pod postgres-0 -c postgres -- sh -c 'PGPASSWORD=wrong psql -h postgres -U postgres -tAc "select 1"' >/dev/null 2>&1 && echo "a wrong password"
 }
 redis_pings() { [ "$(in_pod deploy/redis -c redis -- redis-cli -e ping)" = PONG ] && echo PONG; }
-redis_refuses() { in_pod deploy/redis -c redis -- sh -c 'REDISCLI_AUTH= redis-cli ping' 2>&1 | grep -q NOAUTH && echo "no password"; }
+redis_refuses() { in_pod deploy/redis -c redis -- sh -c 'REDISCLI_AUTH= redis-cli ping' 2>&1 | grep NOAUTH >/dev/null && echo "no password"; }
 authentik_redis_pings() { [ "$(in_pod deploy/authentik-redis -c redis -- redis-cli -e ping)" = PONG ] && echo PONG; }
-redis_persists() { in_pod deploy/redis -c redis -- redis-cli -e config get appendonly | grep -qx yes && echo "append-only file"; }
+redis_persists() { in_pod deploy/redis -c redis -- redis-cli -e config get appendonly | grep -x yes >/dev/null && echo "append-only file"; }
 dns_resolves() { in_pod postgres-0 -c postgres -- getent hosts postgres.staging-infra.svc.cluster.local; }
 only_ingress_outside() {
 	kube get services -A -o 'jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name} {.spec.type}{"\n"}{end}' |
@@ -118,13 +118,13 @@ no_route() {
 }
 websocket_passes() {
 	local key answer accept wanted path=ws/client/
-	! kube -n $INFRA get deployment authentik-server -o 'jsonpath={.metadata.labels}' | grep -q stand-in || path=ws/echo/
+	! kube -n $INFRA get deployment authentik-server -o 'jsonpath={.metadata.labels}' | grep stand-in >/dev/null || path=ws/echo/
 	key=$(head -c 16 /dev/urandom | base64)
 	wanted=$(printf '%s258EAFA5-E914-47DA-95CA-C5AB0DC85B11' "$key" | openssl dgst -sha1 -binary | base64)
 	# The connection stays open after a handshake: curl is ended by its time.
 	answer=$(curl -s -i -N --http1.1 -m 2 -H 'Connection: Upgrade' -H 'Upgrade: websocket' -H 'Sec-WebSocket-Version: 13' -H "Sec-WebSocket-Key: $key" "$url/auth/$path" || true)
 	accept=$(echo "$answer" | tr -d '\r' | sed -n 's/^[Ss]ec-[Ww]eb[Ss]ocket-[Aa]ccept: //p')
-	echo "$answer" | head -n 1 | tr -d '\r'
+	echo "$answer" | sed -n 1p | tr -d '\r'
 	[ "$accept" = "$wanted" ]
 }
 
@@ -161,7 +161,7 @@ if [ "$dry_run" = no ]; then
 	for tool in curl openssl; do
 		command -v $tool >/dev/null || fail $EXIT_MISSING "$tool is missing"
 	done
-	if kube -n $INFRA get deployments -l staging/stand-in=authentik -o name 2>/dev/null | grep -q .; then
+	if kube -n $INFRA get deployments -l staging/stand-in=authentik -o name 2>/dev/null | grep . >/dev/null; then
 		echo "  note: authentik is a STAND-IN here; what is checked below /auth/ is the way there, not authentik"
 	fi
 fi

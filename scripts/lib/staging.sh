@@ -128,7 +128,7 @@ find_kamaji() {
 # A program of the environment's own components: its version fits the cluster's.
 component_program() { # COMPONENT FILE
 	"$kamaji" local components "$1" --list -o json 2>/dev/null | tr '{' '\n' | grep -E "\"file\": ?\"$2\"" | grep -E '"state": ?"present"' |
-		sed -n 's/.*"path": *"\([^"]*\)".*/\1/p' | head -n 1
+		sed -n 's/.*"path": *"\([^"]*\)".*/\1/p' | sed -n 1p
 }
 
 find_kubectl() {

@@ -45,8 +45,8 @@ class StagingCluster:
         print(f"--- k8s-{action}.sh {' '.join(flags)}: exit {done.returncode}, {time.monotonic() - start:.1f} s\n{text}")
         return Result(done.returncode, text, time.monotonic() - start)
 
-    def setup(self) -> Result:
-        return self.script("setup", "--provider", "local", "--images", "offline", "--state-dir", str(self.root / "env"))
+    def setup(self, *flags: str) -> Result:
+        return self.script("setup", "--provider", "local", "--images", "offline", "--state-dir", str(self.root / "env"), *flags)
 
     def deploy(self, *flags: str) -> Result:
         return self.script("deploy", "--secrets", str(self.root / "secrets"), *flags)

@@ -175,7 +175,7 @@ def test_components_that_can_be_switched_on():
         assert (kinds[overlay].count("NetworkPolicy") >= 6) == cloud, overlay
         assert (kinds[overlay].count("PodDisruptionBudget") == 5) == cloud, overlay
         assert (kinds[overlay].count("HorizontalPodAutoscaler") == 2) == (overlay == "production"), overlay
-        assert ("HTTPRoute" in kinds[overlay], "Ingress" in kinds[overlay]) == (overlay == "local-gateway", overlay != "local-gateway"), overlay
+        assert ("HTTPRoute" in kinds[overlay], "Ingress" in kinds[overlay]) == (overlay.endswith("-gateway"), not overlay.endswith("-gateway")), overlay
 
 
 def test_autoscaled_workloads_name_no_number():

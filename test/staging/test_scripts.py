@@ -52,6 +52,12 @@ def test_old_bash():
         assert not re.search(r"declare -A|mapfile|readarray|\$\{\w+(,,|\^\^)|&>>|\|&|sed -i", path.read_text()), path.name
 
 
+def test_nothing_ends_a_pipe_early():
+    """`grep -q` and `head` may end before the program that writes to them, which then ends by a signal; with pipefail that is a failure."""
+    for path in [*ROOT.glob("scripts/*.sh"), ROOT / "scripts" / "lib" / "staging.sh", ROOT / "k8s" / "offline" / "make-images", ROOT / "k8s" / "offline" / "programs" / "fetch"]:
+        assert not re.search(r"\| *(grep -\w*q|head\b)", path.read_text()), path.name
+
+
 def test_no_terminal_is_asked_for():
     """kubectl exec with -t fails where there is none."""
     for path in [*ROOT.glob("scripts/*.sh"), ROOT / "scripts" / "lib" / "staging.sh"]:

@@ -8,6 +8,7 @@ import subprocess
 
 from render import K8S, OVERLAYS, ROOT, rendered
 
+CREDENTIAL = re.compile(r"^\s*(?:value|[\w.-]*(?:password|secret_key|token))\s*[:=]\s*[\"']?(?!/)[A-Za-z0-9+/=]{24,}[\"']?$", re.IGNORECASE | re.MULTILINE)
 EXAMPLES = sorted(K8S.glob("secrets/*.env.example"))
 
 
@@ -32,7 +33,12 @@ def test_no_credentials_in_git():
     for name in names:
         text = (ROOT / name).read_text(errors="replace") if (ROOT / name).exists() else ""
         assert not re.search(r"(?m)^kind: Secret$", text), name
-        assert not re.search(r"(?i)^\s*(?:value|[\w.-]*(?:password|secret_key|token))\s*[:=]\s*[\"']?[A-Za-z0-9+/]{24,}[\"']?$", text, re.MULTILINE), name
+        assert not CREDENTIAL.search(text), name
+
+
+def test_a_credential_would_be_seen():
+    for text in ("  POSTGRES_PASSWORD=fT8kq2LmN4pR7sVxZ1aB3cD5", "  AUTHENTIK_SECRET_KEY: \"fT8kq2LmN4pR7sVxZ1aB3cD5\"", "  value: ZlQ4a3EyTG1ONHBSN3NWeFoxYUIzY0Q1"):
+        assert CREDENTIAL.search(text), text
 
 
 def test_git_ignores_real_values():
