@@ -122,8 +122,9 @@ static void run(struct snapshot *snapshot, void (*work)(void *), void (*done)(vo
 	if (admin_run(snapshot->server->admin, snapshot->call, &(struct admin_work){ ADMIN_DATA, work, done, snapshot }))
 		return;
 	snapshot->running = false;
-	error_set(&snapshot->err, ERROR_EXHAUSTED, "too many requests");
-	fail(snapshot);
+	grpc_call_set_data(snapshot->call, NULL);
+	etcd_refuse(snapshot->call, &etcd_error_TOO_MANY_REQUESTS);
+	free_snapshot(snapshot);
 }
 
 static void go_on(struct snapshot *snapshot)

@@ -9,7 +9,7 @@
 #include "etcd/watch_decode.h"
 #include "grpc/protobuf.h"
 
-enum { WATCH_BUCKETS = 32 };
+enum { WATCH_BUCKETS = 8 }; /* at first; a power of two */
 
 #define NO_WATCH INT64_C(-1)
 
@@ -28,8 +28,8 @@ struct watch_stream {
 	struct watch_stream *next, *previous;
 	struct etcd_server *server;
 	struct grpc_call *call;
-	struct watch *buckets[WATCH_BUCKETS];
-	size_t count;
+	struct watch **buckets; /* by id */
+	size_t bucket_count, count;
 	int64_t next_id;
 	bool progress_wanted; /* asked for while a watch lagged: told as soon as none does */
 	bool has_over, has_blocked;
@@ -37,7 +37,30 @@ struct watch_stream {
 
 static struct watch **bucket_of(struct watch_stream *stream, int64_t id)
 {
-	return &stream->buckets[(uint64_t)id % WATCH_BUCKETS];
+	return &stream->buckets[(uint64_t)id & (stream->bucket_count - 1)];
+}
+
+static void make_buckets(struct watch_stream *stream, size_t count)
+{
+	struct watch **old = stream->buckets;
+	size_t old_count = stream->bucket_count;
+
+	stream->buckets = calloc(count, sizeof(struct watch *));
+	if (stream->buckets == NULL)
+		abort();
+	stream->bucket_count = count;
+	for (size_t i = 0; i < old_count; i++) {
+		struct watch *next;
+
+		for (struct watch *watch = old[i]; watch != NULL; watch = next) {
+			struct watch **bucket = bucket_of(stream, watch->id);
+
+			next = watch->next;
+			watch->next = *bucket;
+			*bucket = watch;
+		}
+	}
+	free(old);
 }
 
 static struct watch *find_watch(struct watch_stream *stream, int64_t id)
@@ -64,7 +87,7 @@ static void free_watch(struct watch *watch)
 /* Calls function for every watch; it may free the one it is given. */
 static void each_watch(struct watch_stream *stream, void (*function)(struct watch *watch))
 {
-	for (size_t i = 0; i < WATCH_BUCKETS; i++) {
+	for (size_t i = 0; i < stream->bucket_count; i++) {
 		struct watch *next;
 
 		for (struct watch *watch = stream->buckets[i]; watch != NULL; watch = next) {
@@ -189,7 +212,7 @@ static void answer_progress(struct watch_stream *stream)
 
 	if (!stream->progress_wanted)
 		return;
-	for (size_t i = 0; i < WATCH_BUCKETS; i++) {
+	for (size_t i = 0; i < stream->bucket_count; i++) {
 		for (const struct watch *watch = stream->buckets[i]; watch != NULL; watch = watch->next) {
 			if (watch->over)
 				continue;
@@ -269,6 +292,8 @@ static void create_watch(struct watch_stream *stream, const struct watch_create 
 	watch->progress_notify = create->progress_notify;
 	watch->fragment = create->fragment;
 	watch->previous = create->previous;
+	if (stream->count >= stream->bucket_count)
+		make_buckets(stream, stream->bucket_count * 2);
 	watch->next = *bucket_of(stream, watch->id);
 	*bucket_of(stream, watch->id) = watch;
 	stream->count++;
@@ -298,6 +323,7 @@ static void started(struct grpc_call *call, void *argument)
 		abort();
 	stream->server = server;
 	stream->call = call;
+	make_buckets(stream, WATCH_BUCKETS);
 	stream->next = server->watch_streams;
 	if (stream->next != NULL)
 		stream->next->previous = stream;
@@ -364,6 +390,7 @@ static void ended(struct grpc_call *call, void *argument)
 	if (stream->next != NULL)
 		stream->next->previous = stream->previous;
 	grpc_call_set_data(call, NULL);
+	free(stream->buckets);
 	free(stream);
 }
 

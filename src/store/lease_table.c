@@ -127,9 +127,6 @@ struct lease *lease_table_first(const struct lease_table *table)
 
 void lease_attach(struct lease *lease, struct key_record *record)
 {
-	for (uint32_t i = lease->count; i-- > 0;)
-		if (lease->keys[i] == record)
-			return;
 	if (lease->count == lease->capacity) {
 		lease->capacity = lease->capacity ? lease->capacity * 2 : 4;
 		lease->keys = reallocarray(lease->keys, lease->capacity, sizeof(struct key_record *));

@@ -62,6 +62,7 @@ void change_put(struct change *change, struct bytes key, struct blob *value, int
 	struct key_record *record = key_index_ensure(&space->index, key);
 	const struct key_version *before = key_record_head(record);
 	struct commit_operation *operation = add_operation(change);
+	bool attached = false;
 	struct key_version version = {
 		.mod_revision = change->revision,
 		.create_revision = change->revision,
@@ -75,10 +76,11 @@ void change_put(struct change *change, struct bytes key, struct blob *value, int
 	if (key_version_live(before)) {
 		version.create_revision = before->create_revision;
 		version.version = before->version + 1;
+		attached = before->lease == lease_id;
 	}
 	space->host.keep_value(space->host.context, version.id, value);
 	record_version(change, record, &version, value);
-	if (lease_id != 0)
+	if (lease_id != 0 && !attached)
 		lease_attach(lease_table_find(&space->leases, lease_id), record);
 	*operation = (struct commit_operation){
 		.id = version.id,

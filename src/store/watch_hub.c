@@ -3,19 +3,10 @@
 
 #include <stdlib.h>
 
+#include "store/watch_group.h"
 #include "store/watch_history.h"
 
 enum { SLICE_EVENTS = 1000 };
-
-/* All watchers of one range. */
-struct watch_group {
-	struct watch_group *next;
-	struct watcher *watchers; /* synced ones */
-	struct key_range range;
-	size_t members; /* lagging ones included */
-	struct event_list touched;
-	char bytes[];
-};
 
 struct watcher {
 	struct watch_hub *hub;
@@ -29,7 +20,7 @@ struct watcher {
 
 struct watch_hub {
 	struct space *space;
-	struct watch_group *groups;
+	struct watch_groups groups;
 	struct watcher *lagging;
 	size_t count, lagging_count;
 	int64_t delivered; /* synced watchers have had everything up to it */
@@ -55,6 +46,7 @@ void watch_hub_free(struct watch_hub *hub)
 	if (hub == NULL)
 		return;
 	event_list_free(&hub->scratch);
+	watch_groups_free(&hub->groups);
 	free(hub);
 }
 
@@ -66,40 +58,6 @@ size_t watch_hub_count(const struct watch_hub *hub)
 size_t watch_hub_lagging(const struct watch_hub *hub)
 {
 	return hub->lagging_count;
-}
-
-static struct watch_group *group_of(struct watch_hub *hub, struct bytes key, struct bytes range_end)
-{
-	struct watch_group *group;
-
-	for (group = hub->groups; group != NULL; group = group->next)
-		if (bytes_equal(group->range.from, key) && bytes_equal(group->range.to, range_end))
-			return group;
-	group = calloc(1, sizeof(*group) + key.length + range_end.length + 1);
-	if (group == NULL)
-		abort();
-	if (key.length > 0)
-		memcpy(group->bytes, key.data, key.length);
-	if (range_end.length > 0)
-		memcpy(group->bytes + key.length, range_end.data, range_end.length);
-	group->range =
-		key_range_of((struct bytes){ group->bytes, key.length }, (struct bytes){ group->bytes + key.length, range_end.length });
-	group->next = hub->groups;
-	hub->groups = group;
-	return group;
-}
-
-static void leave_group(struct watch_hub *hub, struct watch_group *group)
-{
-	struct watch_group **link = &hub->groups;
-
-	if (--group->members > 0)
-		return;
-	while (*link != group)
-		link = &(*link)->next;
-	*link = group->next;
-	event_list_free(&group->touched);
-	free(group);
 }
 
 static struct watcher **list_of(struct watcher *watcher)
@@ -140,8 +98,7 @@ struct watcher *watcher_new(struct watch_hub *hub, const struct watcher_options 
 	watcher->no_put = options->no_put;
 	watcher->no_delete = options->no_delete;
 	watcher->with_previous = options->previous;
-	watcher->group = group_of(hub, options->key, options->range_end);
-	watcher->group->members++;
+	watcher->group = watch_group_join(&hub->groups, options->key, options->range_end);
 	watcher->next_revision = options->start_revision > 0 ? options->start_revision : space_visible_revision(hub->space) + 1;
 	hub->count++;
 	list_add(watcher, true);
@@ -159,7 +116,7 @@ void watcher_free(struct watcher *watcher)
 		return;
 	list_remove(watcher);
 	watcher->hub->count--;
-	leave_group(watcher->hub, watcher->group);
+	watch_group_leave(&watcher->hub->groups, watcher->group);
 	free(watcher);
 }
 
@@ -252,14 +209,12 @@ bool watch_hub_advanced(struct watch_hub *hub)
 
 		if (event->mod_revision > visible)
 			break;
-		for (struct watch_group *group = hub->groups; group != NULL; group = group->next)
-			if (group->watchers != NULL && key_range_contains(&group->range, space_event_key(event)))
-				event_list_add(&group->touched, space_event_ref(event));
+		watch_groups_touch(&hub->groups, event);
 	}
 	hub->delivered = visible;
-	for (struct watch_group *group = hub->groups; group != NULL; group = group->next)
-		if (group->touched.count > 0)
-			push_group(hub, group, first);
+	for (struct watch_group *group = hub->groups.touched; group != NULL; group = group->next_touched)
+		push_group(hub, group, first);
+	hub->groups.touched = NULL;
 	forget_encodings(hub);
 	return hub->future <= visible + 1;
 }

@@ -38,6 +38,7 @@ var abuses = []abuse{
 	{"calls that are cancelled at once", resets},
 	{"answers that nobody reads", unread},
 	{"watches that nobody reads", unreadWatches},
+	{"a hundred thousand watches", manyWatches},
 	{"connections that say nothing", silent},
 	{"bytes that are no HTTP", noise},
 }
@@ -271,6 +272,39 @@ func unreadWatches(o options) (string, error) {
 	}
 	defer connection.Close()
 	return "50 watches of 80 MiB not taken", nil
+}
+
+// manyWatches opens them on one stream, each for another key, which etcd would let them too.
+func manyWatches(o options) (string, error) {
+	const wanted = 100000
+	connection, err := dial(o)
+	if err != nil {
+		return "", err
+	}
+	defer connection.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	stream, err := pb.NewWatchClient(connection).Watch(ctx)
+	if err != nil {
+		return "", err
+	}
+	go func() {
+		for i := 0; i < wanted; i++ {
+			create := &pb.WatchCreateRequest{Key: []byte(fmt.Sprintf("watched/%d", i))}
+			if stream.Send(&pb.WatchRequest{RequestUnion: &pb.WatchRequest_CreateRequest{CreateRequest: create}}) != nil {
+				return
+			}
+		}
+	}()
+	began := time.Now()
+	for i := 0; i < wanted; i++ {
+		if _, err := stream.Recv(); err != nil {
+			return "", err
+		}
+	}
+	took := time.Since(began)
+	time.Sleep(time.Second)
+	return fmt.Sprintf("%d watches in %.1f s", wanted, took.Seconds()), nil
 }
 
 func silent(o options) (string, error) {
