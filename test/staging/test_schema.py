@@ -99,6 +99,12 @@ def test_api_server_takes_it_without_a_warning(folder, server):
     assert len(out.splitlines()) == text.count("\nkind: ")
 
 
+def test_client_side_dry_run_of_base(server):
+    """S-80, as the text has it; it asks a server for its types."""
+    out = server.kubectl("apply", "--dry-run=client", "-k", str(K8S / "base"))
+    assert len(out.splitlines()) == kustomize_unchanged(K8S / "base")[1].count("\nkind: ") and "(dry run)" in out
+
+
 def test_security_violation_is_seen(server):
     """The check above sees what restricted Pod Security would refuse."""
     text = kustomize_unchanged(K8S / "base")[1]
