@@ -84,9 +84,11 @@ func run(o options) error {
 		if err := pair.call(context.Background(), request, generator); err != nil {
 			return fmt.Errorf("operation %d: %w", n, err)
 		}
-		if n%2000 == 0 {
-			if err := pair.call(context.Background(), generator.large(), generator); err != nil {
-				return fmt.Errorf("after operation %d: %w", n, err)
+		if n%2000 == 0 { // twice: the second time there are large values before it
+			for range 2 {
+				if err := pair.call(context.Background(), generator.large(), generator); err != nil {
+					return fmt.Errorf("after operation %d: %w", n, err)
+				}
 			}
 		}
 		if err := live.turn(); err != nil {
