@@ -16,14 +16,27 @@
 
 enum { POLL_MS = 300 };
 
-/* The tenant's API server by the way that kubectl on this machine takes. */
+/*
+ * What `kubeadm join` asks a tenant for. The operator puts it there once the API server answers, so a tenant that has just become Ready may
+ * not have it yet.
+ */
+static int look_at_tenant(const struct worker_task *task, struct error *err)
+{
+	if (cluster_run(&task->tenant, NULL, err, "get", "-n", "kube-public", "configmap/cluster-info",
+	                "role/kubeadm:bootstrap-signer-clusterinfo", "-o", "name", "--request-timeout=3s", NULL) < 0)
+		return -1;
+	return cluster_run(&task->tenant, NULL, err, "get", "-n", "kube-system", "configmap/kubeadm-config", "configmap/kubelet-config",
+	                   "role/kubeadm:kubelet-config", "clusterrolebinding/kubeadm:kubelet-bootstrap",
+	                   "clusterrolebinding/kubeadm:node-autoapprove-bootstrap", "-o", "name", "--request-timeout=3s", NULL);
+}
+
 static int wait_tenant(const struct worker_task *task, struct error *err)
 {
 	struct error last = { 0 };
-	while (cluster_run(&task->tenant, NULL, &last, "get", "--raw=/readyz", "--request-timeout=3s", NULL) < 0)
+	while (look_at_tenant(task, &last) < 0)
 		if (cancel_sleep(task->cancel, POLL_MS, err) < 0) {
 			if (err->class == ERROR_TIMEOUT)
-				return error_set(err, ERROR_TIMEOUT, "the API server of the tenant does not answer: %s", last.message);
+				return error_set(err, ERROR_TIMEOUT, "the tenant is not ready for nodes: %s", last.message);
 			return -1;
 		}
 	return 0;

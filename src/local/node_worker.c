@@ -97,6 +97,8 @@ static json_t *make_binds(const struct node_worker_options *options)
 		json_array_append_new(binds, json_build("{s:o, s:s}", "from",
 		                                        json_string_printf("%s/%s", options->directory, rows[i].folder), "to", rows[i].to));
 	json_array_append_new(binds, json_build("{s:s, s:s}", "from", options->directory, "to", NODE_FOLDER));
+	/* It names the admin node as the way to the tenants. Init has read it before the node's root is made. */
+	json_array_append_new(binds, json_build("{s:s, s:s}", "from", "/dev/null", "to", NODE_FOLDER "/node.json"));
 	json_array_append_new(
 		binds, json_build("{s:s, s:s, s:b}", "from", options->components_root, "to", options->components_root, "readOnly", 1));
 	json_array_append_new(binds, json_build("{s:s, s:s, s:b}", "from", options->program, "to", options->program, "readOnly", 1));

@@ -56,11 +56,15 @@ static int node_exists(const struct worker_task *task, struct error *err)
 /* Empties the node as far as there is a tenant to ask. */
 static int leave_tenant(struct worker_task *task, const struct worker_options *options, struct buffer *reasons, struct error *err)
 {
+	if (!node_identity_is_alive(&task->environment->state.admin) && !options->force)
+		return error_set(
+			err, ERROR_INVALID,
+			"the environment is not up: 'kamaji local up' starts it, --force removes the worker without asking the tenant");
 	if (worker_task_find_tenant(task, err) < 0) {
 		task->tenant.kubeconfig = NULL;
-		if (err->class == ERROR_NOT_FOUND || err->class == ERROR_INVALID || options->force)
-			return 0; /* gone or asleep: nobody to ask */
-		return -1;
+		if (err->class == ERROR_NOT_FOUND || options->force)
+			return 0; /* nobody to ask */
+		return error_wrap(err, "--force removes the worker without asking the tenant");
 	}
 	int exists = node_exists(task, err);
 	if (exists < 0) {

@@ -22,7 +22,7 @@ from worker_tools import Tenant, add, make_tenant, record_of, worker
 
 pytestmark = pytest.mark.proof
 NAME = "ways"
-SNI_PORT = 8443
+SNI_PORT = 6443
 CRDS = pathlib.Path(__file__).resolve().parent.parent / "golden" / "gateway-api.yaml"
 INGRESS_HOST, ROUTE_HOST = "inn.example.test", "road.example.test"
 
@@ -181,8 +181,8 @@ def door(cluster, block, tmp_path_factory):
                                                                          "tls": {"mode": "Passthrough"}}]}})
     cluster.kubectl("patch", "gateway", "door", "--subresource=status", "--type=merge", "-p", json.dumps({"status": {"conditions": [
         {"type": "Programmed", "status": "True", "reason": "Programmed", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}]}}))
-    # Its host name carries the port as the operator's other end point does; the route gets the name alone.
-    behind_a_name(cluster, "road", gateway={"hostname": f"{ROUTE_HOST}:{SNI_PORT}", "parentRefs": [{"name": "door"}]})
+    # A host name for a route has no port: the tenant's own is meant.
+    behind_a_name(cluster, "road", gateway={"hostname": ROUTE_HOST, "parentRefs": [{"name": "door"}]})
     take_route(cluster, "road")
     for name in ("inn", "road"):
         cluster.wait_phase(name)
@@ -199,6 +199,7 @@ def test_sni_pass_through(cluster, door, name, host):
     assert f"https://{host}:{SNI_PORT}" in pathlib.Path(who.config).read_text(), "the tenant's own kubeconfig names the door"
     # The name is not in any DNS here, so kubectl is told where it leads and whom to expect there.
     who.flags = ["--server", f"https://{door.address}:{SNI_PORT}", "--tls-server-name", host]
+    who.wait_rights()
     before = door.count(host, "stot")
     assert "kube-system" in who.kubectl("get", "namespaces", "-o", "name")
     assert door.count(host, "stot") > before

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import time
 
+import awareness
 import leftovers
 import probe_image
 import pytest
@@ -19,6 +20,7 @@ from manager_process import wait_for
 from worker_tools import Tenant, add, give_image, make_tenant, record_of, records, worker
 
 NAME = "wk"
+LANDLORD = "landlord-rooms"
 ADD_ON_PODS = {"coredns": 2, "kube-proxy": 1}
 
 
@@ -44,7 +46,7 @@ def cluster(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def blue(cluster):
-    return make_tenant(cluster, "blue")
+    return make_tenant(cluster, "blue", LANDLORD)
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +102,7 @@ WEB = [{"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web
         "spec": {"replicas": 2, "selector": {"matchLabels": {"app": "web"}},
                  "template": {"metadata": {"labels": {"app": "web"}},
                               "spec": {"terminationGracePeriodSeconds": 1, "topologySpreadConstraints": [
-                                  {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway",
+                                  {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "DoNotSchedule",
                                    "labelSelector": {"matchLabels": {"app": "web"}}}],
                                   "containers": [{"name": "web", "image": probe_image.NAME, "imagePullPolicy": "IfNotPresent",
                                                   "command": ["/bin/sh", "-c", "mkdir /tmp/www; cat /proc/sys/kernel/hostname > /tmp/www/index.html; "
@@ -115,7 +117,7 @@ def serve(who: Tenant) -> list[dict]:
     return who.wait_pods("app=web", 2)
 
 
-def answers(who: Tenant, pod: str, count: int = 20) -> set[str]:
+def answers(who: Tenant, pod: str, count: int) -> set[str]:
     """Names of the pods that answered behind the Service, asked by its DNS name."""
     return set(who.execute(pod, "sh", "-c", f"i=0; while [ $i -lt {count} ]; do curl -s --max-time 5 http://web.default.svc.cluster.local/ || exit 9; "
                            "i=$((i+1)); done").split())
@@ -125,7 +127,13 @@ def test_pod_resolves_a_service_by_dns(blue, probe):
     pods = serve(blue)
     address = blue.get("service", "web")["spec"]["clusterIP"]
     assert blue.execute(probe, "getent", "hosts", "web").split()[0] == address
-    assert answers(blue, probe) == {pod["metadata"]["name"] for pod in pods}
+    wait_answers(blue, probe, pods)
+
+
+def wait_answers(who: Tenant, pod: str, pods: list[dict]) -> None:
+    """From every one of these: kube-proxy learns of a pod a moment after it is ready."""
+    wanted = {one["metadata"]["name"] for one in pods}
+    wait_for(f"the Service answers {pod} from all of {wanted}", lambda: answers(who, pod, 30) == wanted, 60, pause=0.5)
 
 
 ASK_WHO_I_AM = """d=/var/run/secrets/kubernetes.io/serviceaccount
@@ -143,12 +151,30 @@ def test_pod_reaches_its_tenants_api(blue, probe):
     assert who_the_pod_is(blue, probe) == "system:serviceaccount:default:default"
 
 
+def test_worker_knows_nothing_of_the_admin_cluster(cluster, blue, one, probe):
+    """Every file of the node and of its pods' volumes; what may be there is in the table of SECURITY.md."""
+    _, record = record_of(cluster, blue, "one")
+    words = awareness.Words(cluster.get, blue.namespace, blue.name)
+    words.add("address of the admin cluster", str(one["address"]).rsplit(".", 1)[0] + ".2")
+    words.add("node name", f"{NAME}-admin")
+    for name in ("ca", "front-proxy-ca", "datastore-ca"):
+        words.add("certificate of the admin cluster", (cluster.folder / "pki" / f"{name}.crt").read_text().split("\n")[3])
+    root = f"/proc/{record['pid']}/root"
+    mounts = [line.split()[4] for line in pathlib.Path(f"/proc/{record['pid']}/mountinfo").read_text().splitlines()]
+    shown = ["etc", "run/node/log", "var/log", "var/lib/kubelet", *(path.lstrip("/") for path in mounts if re.match("/etc/|/var/lib/kubelet/", path))]
+    found = awareness.search_files(words, root, tuple(shown))
+    assert pathlib.Path(root, "run/node/node.json").read_bytes() == b"", "what the node is made of is read before it is one"
+    assert found.get("worker:/etc/kubernetes/kubelet.conf") == {"own address"}, "the search sees the node"
+    assert any("/volumes/" in place for place in found), "and the volumes of its pods"
+    assert awareness.not_allowed(found) == []
+
+
 def test_status_lists_workers(cluster, blue, one):
     nodes = json.loads(cluster.call("status", "-o", "json").stdout)["nodes"]
-    found = next(node for node in nodes if node.get("tenant") == "default/blue")
+    found = next(node for node in nodes if node.get("tenant") == blue.reference)
     assert (found["hostname"], found["role"], found["running"], found["address"]) == ("one", "worker", True, one["address"])
     assert [p["name"] for p in found["processes"] if p["state"] == "ready"] == ["containerd", "kubelet"]
-    assert "NODE one (worker of default/blue)" in cluster.call("status").stdout
+    assert "NODE one (worker of landlord-rooms/blue)" in cluster.call("status").stdout
 
 
 def test_second_add_changes_nothing(cluster, blue, one):
@@ -158,9 +184,9 @@ def test_second_add_changes_nothing(cluster, blue, one):
 
 
 def test_words_that_make_no_sense_are_refused(cluster, blue):
-    for arguments, code, text in ((["nobody", "one"], 1, "there is no tenant default/nobody"), (["blue", "No_Name"], 1, "DNS label"),
+    for arguments, code, text in ((["nobody", "one"], 1, "there is no tenant default/nobody"), ([blue.reference, "No_Name"], 1, "DNS label"),
                                   (["a/b/c", "one"], 1, "NAMESPACE/NAME"), (["blue"], 2, "expected TENANT and NAME"),
-                                  (["blue", "x", "--host", "nonsense"], 1, "NAME=ADDRESS")):
+                                  ([blue.reference, "x", "--host", "nonsense"], 1, "NAME=ADDRESS")):
         done = worker(cluster, "add", *arguments, check=False)
         assert done.returncode == code and text in done.stderr, done.stderr
     assert [one["name"] for one in records(cluster).values() if one["name"] != "one"] == []
@@ -171,7 +197,7 @@ def test_eviction_that_is_not_allowed_is_told_in_time(cluster, blue, one, probe)
                 "spec": {"minAvailable": 1, "selector": {"matchLabels": {"run": "probe"}}}})
     wait_for("the budget is counted", lambda: blue.get("pdb", "probe")["status"].get("expectedPods") == 1, 30)
     start = time.monotonic()
-    done = worker(cluster, "remove", "blue", "one", "--timeout", "6s", check=False)
+    done = worker(cluster, "remove", blue.reference, "one", "--timeout", "6s", check=False)
     took = time.monotonic() - start
     blue.kubectl("delete", "pdb", "probe")
     assert done.returncode == 1
@@ -188,7 +214,7 @@ def test_remove_leaves_nothing(cluster, blue):
     assert is_running(record["pid"])
     during = leftovers.difference(before, leftovers.picture(), (NAME,), str(cluster.root))
     assert any("containerd" in line for line in during) and len(bridge_ports()) == len(ports) + 1, "the pictures see a worker"
-    worker(cluster, "remove", "blue", "two", "--timeout", "60s")
+    worker(cluster, "remove", blue.reference, "two", "--timeout", "60s")
     assert blue.node("two") is None
     assert not (cluster.folder / "nodes" / identifier).exists() and identifier not in records(cluster)
     assert not is_running(record["pid"])
@@ -196,7 +222,7 @@ def test_remove_leaves_nothing(cluster, blue):
     # Of the first worker: pods that moved over to it.
     left = [line for line in left if f"/{identifier}" in line or not re.search(r"worker-\d+|coredns|pause", line)]
     assert left == [] and bridge_ports() == ports
-    assert worker(cluster, "remove", "blue", "two").stdout == "There is no worker two of tenant default/blue here.\n"
+    assert worker(cluster, "remove", blue.reference, "two").stdout == "There is no worker two of tenant landlord-rooms/blue here.\n"
 
 
 def is_running(pid: int) -> bool:
@@ -254,7 +280,7 @@ def check_two_workers(who: Tenant) -> None:
     pods = serve(who)
     assert {pod["spec"]["nodeName"] for pod in pods} == {"east", "west"}, "the web server runs on both"
     for node in ("east", "west"):
-        assert answers(who, f"probe-{node}", 30) == {pod["metadata"]["name"] for pod in pods}, f"from {node} both pods answer"
+        wait_answers(who, f"probe-{node}", pods)
         assert who_the_pod_is(who, f"probe-{node}") == "system:serviceaccount:default:default"
         assert who.kubectl("logs", f"probe-{node}") == ""
 
@@ -272,7 +298,7 @@ def test_workers_come_back_after_down_and_up(cluster, blue, green, archive):
         assert all(who.is_ready(name) and who.node(name)["metadata"]["uid"] == uids[who.name, name] for name in ("east", "west"))
         who.wait_pods("run=probe", 2)
         pods = who.wait_pods("app=web", 2)
-        wait_for("the Service answers from every pod", lambda: answers(who, "probe-east", 30) == {p["metadata"]["name"] for p in pods}, 60, pause=1)
+        wait_answers(who, "probe-east", pods)
 
 
 @pytest.mark.proof
@@ -280,7 +306,7 @@ def test_worker_whose_init_was_killed_comes_back_with_up(cluster, blue):
     _, record = record_of(cluster, blue, "east")
     os.kill(record["pid"], signal.SIGKILL)
     status = json.loads(cluster.call("status", "-o", "json").stdout)["nodes"]
-    assert [node["running"] for node in status if node.get("tenant") == "default/blue" and node["hostname"] == "east"] == [False]
+    assert [node["running"] for node in status if node.get("tenant") == blue.reference and node["hostname"] == "east"] == [False]
     cluster.up()
     wait_for("node Ready", lambda: blue.is_ready("east"), 60)
     assert record_of(cluster, blue, "east")[1]["pid"] != record["pid"]
@@ -292,7 +318,7 @@ def test_add_killed_at_random_moments(cluster, blue, archive):
     seed = random.randrange(1 << 30)
     print(f"\nseed {seed}")
     moments = random.Random(seed)
-    command = [*cluster.command("worker")[:3], "add", "blue", "mole", "--name", cluster.name, "--state-dir", str(cluster.root)]
+    command = [*cluster.command("worker")[:3], "add", blue.reference, "mole", "--name", cluster.name, "--state-dir", str(cluster.root)]
     for _ in range(6):
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
@@ -301,7 +327,7 @@ def test_add_killed_at_random_moments(cluster, blue, archive):
             process.kill()
             process.wait()
         if moments.random() < 0.3:
-            worker(cluster, "remove", "blue", "mole", "--timeout", "20s", "--force")
+            worker(cluster, "remove", blue.reference, "mole", "--timeout", "20s", "--force")
             assert not [one for one in records(cluster).values() if one["name"] == "mole"] and blue.node("mole") is None
     add(cluster, blue, "mole")
     assert blue.is_ready("mole")
@@ -309,7 +335,7 @@ def test_add_killed_at_random_moments(cluster, blue, archive):
     inits = [line for line in leftovers.processes() if f"nodes/{identifier}/node.json" in line and "node-init" in line]
     assert len(inits) == 1, inits
     give_image(cluster, archive, identifier)
-    worker(cluster, "remove", "blue", "mole", "--timeout", "30s")
+    worker(cluster, "remove", blue.reference, "mole", "--timeout", "30s")
     assert [line for line in leftovers.processes() + leftovers.cgroups() if f"/{identifier}/" in line] == []
 
 
@@ -318,7 +344,7 @@ def test_remove_killed_at_random_moments(cluster, blue):
     seed = random.randrange(1 << 30)
     print(f"\nseed {seed}")
     moments = random.Random(seed)
-    command = [*cluster.command("worker")[:3], "remove", "blue", "mole", "--name", cluster.name, "--state-dir", str(cluster.root)]
+    command = [*cluster.command("worker")[:3], "remove", blue.reference, "mole", "--name", cluster.name, "--state-dir", str(cluster.root)]
     for _ in range(4):
         add(cluster, blue, "mole")
         identifier, _ = record_of(cluster, blue, "mole")
@@ -328,7 +354,7 @@ def test_remove_killed_at_random_moments(cluster, blue):
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        worker(cluster, "remove", "blue", "mole", "--timeout", "30s")
+        worker(cluster, "remove", blue.reference, "mole", "--timeout", "30s")
         assert blue.node("mole") is None and not (cluster.folder / "nodes" / identifier).exists()
         assert [line for line in leftovers.processes() + leftovers.cgroups() if f"/{identifier}/" in line] == []
 

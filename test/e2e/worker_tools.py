@@ -26,6 +26,10 @@ class Tenant:
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         return self.cluster.kubectl(*self.flags, *arguments, stdin=stdin, kubeconfig=self.config)
 
+    def wait_rights(self) -> None:
+        """The API server answers before the operator has given the tenant's administrator the rights that kubeadm gives."""
+        wait_for("rights of kubernetes-admin", lambda: "kube-system" in self.kubectl("get", "namespaces", "-o", "name"), 30, pause=0.3)
+
     def get(self, *arguments: str) -> dict:
         return json.loads(self.kubectl("get", *arguments, "-o", "json"))
 
@@ -84,8 +88,11 @@ def give_image(cluster, archive: pathlib.Path, identifier: str) -> None:
          "--local", str(archive)])
 
 
-def make_tenant(cluster, name: str, **spec) -> Tenant:
-    cluster.apply(tenant(name, replicas=1, **{"addons": {"coreDNS": {}, "kubeProxy": {}},
+def make_tenant(cluster, name: str, namespace: str = "default", **spec) -> Tenant:
+    cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+    cluster.apply(tenant(name, namespace, replicas=1, **{"addons": {"coreDNS": {}, "kubeProxy": {}},
                                               "controlPlane": {"deployment": {"replicas": 1}, "service": {"serviceType": "LoadBalancer"}}, **spec}))
-    cluster.wait_phase(name)
-    return Tenant(cluster, name)
+    cluster.wait_phase(name, namespace=namespace)
+    found = Tenant(cluster, name, namespace)
+    found.wait_rights()
+    return found
