@@ -172,11 +172,56 @@ static void check_networks(struct problem_list *list, const struct tenant_contro
 		            tenant->cluster_domain);
 }
 
+static bool is_one_of(const char *name, const char *const *names)
+{
+	for (; *names; names++)
+		if (strcmp(name, *names) == 0)
+			return true;
+	return false;
+}
+
+/* Names of containers and volumes that every tenant's pods have: the API server refuses a second one. Those of kine depend on the data store,
+ * and "kine" itself may be given on purpose. */
+static bool is_reserved(const struct tenant_control_plane *tenant, const char *name)
+{
+	static const char *const always[] = { "kube-apiserver",
+		                              "kube-scheduler",
+		                              "kube-controller-manager",
+		                              "etc-kubernetes-pki",
+		                              "etc-ca-certificates",
+		                              "usr-share-ca-certificates",
+		                              "usr-local-share-ca-certificates",
+		                              "scheduler-kubeconfig",
+		                              "controller-manager-kubeconfig",
+		                              "controller-manager-pki",
+		                              NULL };
+	static const char *const konnectivity[] = { "konnectivity-server", "konnectivity-uds", "egress-selector-configuration",
+		                                    "konnectivity-server-kubeconfig", NULL };
+
+	return is_one_of(name, always) || (tenant->konnectivity && is_one_of(name, konnectivity));
+}
+
+/* Each value of `key` once, and none of ours. */
+static void check_unique(struct problem_list *list, const struct tenant_control_plane *tenant, const json_t *items, const char *key,
+                         const char *field)
+{
+	for (size_t i = 0; i < json_array_size(items); i++) {
+		const char *text = json_string_or(json_array_get(items, i), key, "");
+
+		if (strcmp(key, "name") == 0 && is_reserved(tenant, text))
+			problem_add(list, PROBLEM_OURS, field, "give it another name", "\"%s\" is one of the control plane's own", text);
+		for (size_t j = 0; j < i; j++)
+			if (!string_empty(text) && strcmp(text, json_string_or(json_array_get(items, j), key, "")) == 0)
+				problem_add(list, PROBLEM_OURS, field, "give each one once", "\"%s\" is there twice", text);
+	}
+}
+
 static void check_containers(struct problem_list *list, const struct tenant_control_plane *tenant, const char *member, const char *field)
 {
 	json_t *items = json_object_get(tenant->deployment, member), *item;
 	size_t i;
 
+	check_unique(list, tenant, items, "name", field);
 	json_array_foreach(items, i, item) {
 		const char *name = json_string_or(item, "name", "");
 
@@ -190,6 +235,10 @@ static void check_containers(struct problem_list *list, const struct tenant_cont
 
 static void check_deployment(struct problem_list *list, const struct tenant_control_plane *tenant)
 {
+	static const char *const components[] = { "apiServer", "controllerManager", "scheduler" };
+	static const char *const mount_fields[] = { "spec.controlPlane.deployment.additionalVolumeMounts.apiServer",
+		                                    "spec.controlPlane.deployment.additionalVolumeMounts.controllerManager",
+		                                    "spec.controlPlane.deployment.additionalVolumeMounts.scheduler" };
 	const char *strategy = json_string_or(tenant->deployment, "strategy.type", "RollingUpdate");
 	const char *label = json_string_value(json_object_get(json_at(tenant->deployment, "podAdditionalMetadata.labels"), LABEL_NAME));
 
@@ -205,6 +254,11 @@ static void check_deployment(struct problem_list *list, const struct tenant_cont
 		            "the label " LABEL_NAME "=%s breaks the selector of Deployment and Service", label);
 	check_containers(list, tenant, "additionalContainers", "spec.controlPlane.deployment.additionalContainers");
 	check_containers(list, tenant, "additionalInitContainers", "spec.controlPlane.deployment.additionalInitContainers");
+	check_unique(list, tenant, json_object_get(tenant->deployment, "additionalVolumes"), "name",
+	             "spec.controlPlane.deployment.additionalVolumes");
+	for (size_t i = 0; i < ARRAY_LENGTH(components); i++)
+		check_unique(list, tenant, json_object_get(json_object_get(tenant->deployment, "additionalVolumeMounts"), components[i]),
+		             "mountPath", mount_fields[i]);
 }
 
 enum { LABEL_VALUE_MAXIMUM = 63 };

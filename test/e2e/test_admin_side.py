@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What people and controllers see of a tenant in the admin cluster over its life: phases, scale, pause, columns, Events, metrics, routes and
 who uses a DataStore. A real API server and real workload controllers; which pods are ready is said by the test."""
+import base64
 import json
 import os
 import pathlib
@@ -16,6 +17,13 @@ from ready_pods import make_ready
 from tenant_checks import check_complete, phase, settled
 
 OLD, NEW = "v1.35.7", "v1.36.3"
+# Beside --datastore, --metrics-bind-address, --health-probe-bind-address, --pod-namespace and --serviceaccount-name, which Manager gives.
+UPSTREAM_FLAGS = [
+    "--leader-elect=true", "--tmp-directory=/tmp/kamaji", "--kine-image=rancher/kine:v0.11.10-amd64", "--migrate-image=example.org/kamaji:1",
+    "--max-concurrent-tcp-reconciles=4", "--webhook-service-name=kamaji-webhook-service", "--webhook-ca-path=/tmp/k8s-webhook-server/ca.crt",
+    "--controller-reconcile-timeout=30s", "--cache-resync-period=10h", "--disable-telemetry=false", "--certificate-expiration-deadline=24h",
+    "--pprof-bind-address=", "--zap-devel=true", "--zap-encoder=json", "--zap-log-level=info", "--zap-stacktrace-level=error",
+    "--zap-time-encoding=iso8601"]
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +32,7 @@ def manager(harness):
     harness.kubectl("apply", "-f", str(HERE.parent / "golden" / "gateway-api.yaml"))
     wait_for("Gateway API served", lambda: harness.kubectl("get", "tlsroutes,gateways", "-A") is not None, 20)
     harness.apply(*harness.datastore(), *harness.datastore("second")[1:])
-    running = Manager(harness, flags=["--disable-telemetry=false"]).start()
+    running = Manager(harness, flags=UPSTREAM_FLAGS).start()
     wait_for("DataStores ready", lambda: all(item.get("status", {}).get("ready") for item in harness.get("datastores")["items"]), 30)
     yield running
     running.assert_alive()
@@ -230,6 +238,11 @@ def test_metrics_have_the_names_that_dashboards_ask_for(life):
     assert found["leader_election_master_status"][0][1] == 1
 
 
+def test_upstreams_flags_are_accepted(manager):
+    given = pathlib.Path(f"/proc/{manager.process.pid}/cmdline").read_text().split("\0")
+    assert set(UPSTREAM_FLAGS) <= set(given) and manager.probe("/readyz") == 200
+
+
 def test_nothing_is_sent_anywhere(harness, manager):
     """--disable-telemetry=false is accepted: its connections are those to the API server and the DataStores, and it knows no other host."""
     known = {harness.ports["api"], harness.ports["store"]}
@@ -267,6 +280,54 @@ def test_pause(harness, manager):
     assert get(harness, "still")["metadata"]["finalizers"] == ["finalizer.kamaji.clastix.io"]
     harness.kubectl("annotate", "tcp", "still", "kamaji.clastix.io/paused-")
     harness.kubectl("wait", "--for=delete", "tcp/still", "--timeout=30s")
+
+
+def test_what_is_added_to_pods_comes_and_goes(harness, manager):
+    """Containers, init containers, volumes, mounts and security contexts: there while the spec has them, gone without a trace afterwards."""
+    extra = {"additionalInitContainers": [{"name": "first", "image": "example.org/first:1"}],
+             "additionalContainers": [{"name": "side", "image": "example.org/side:1"}],
+             "additionalVolumes": [{"name": "extra", "emptyDir": {}}],
+             "additionalVolumeMounts": {"apiServer": [{"name": "extra", "mountPath": "/extra"}], "scheduler": [{"name": "extra", "mountPath": "/extra"}]},
+             "containerSecurityContexts": {"apiServer": {"runAsUser": 7}, "controllerManager": {"runAsUser": 7}, "scheduler": {"runAsUser": 7}},
+             "podSecurityContext": {"seccompProfile": {"type": "RuntimeDefault"}}}
+
+    def pod() -> dict:
+        return harness.get("deployment", "dressed", "default")["spec"]["template"]["spec"]
+
+    harness.apply(tenant("dressed"))
+    wait_for("settled", lambda: settled(get(harness, "dressed")), 30)
+    before = pod()
+    patch_spec(harness, "dressed", controlPlane={"deployment": extra})
+    wait_for("all of it", lambda: "initContainers" in pod(), 10)
+    found = pod()
+    containers = {container["name"]: container for container in found["containers"]}
+    assert [container["name"] for container in found["containers"]][0] == "side" and found["initContainers"][0]["name"] == "first"
+    for name, mounted in (("kube-apiserver", True), ("kube-controller-manager", False), ("kube-scheduler", True)):
+        assert containers[name]["securityContext"]["runAsUser"] == 7
+        assert ("/extra" in [mount["mountPath"] for mount in containers[name]["volumeMounts"]]) == mounted
+    assert found["securityContext"] == {"seccompProfile": {"type": "RuntimeDefault"}}
+    patch_spec(harness, "dressed", controlPlane={"deployment": dict.fromkeys(extra)})
+    wait_for("none of it", lambda: pod() == before, 10)
+    harness.kubectl("delete", "tcp", "dressed", "--timeout=30s")
+
+
+def test_a_new_port_is_followed_everywhere(harness, manager):
+    harness.apply(tenant("ported", networkProfile={"port": 30001, "address": "192.0.2.9"}, controlPlane={
+        "deployment": {"replicas": 0}, "service": {"serviceType": "NodePort"}}))
+    wait_for("settled", lambda: settled(get(harness, "ported")), 30)
+    for port in (30002, 30003):
+        patch_spec(harness, "ported", networkProfile={"port": port})
+        found = wait_for(f"port {port}", lambda: (item := get(harness, "ported")) and settled(item)
+                         and item["status"]["kubernetesResources"]["service"]["port"] == port and item, 20)
+        assert found["status"]["controlPlaneEndpoint"] == f"192.0.2.9:{port}"
+        service = harness.get("service", "ported", "default")["spec"]["ports"]
+        assert [(item["port"], item["targetPort"], item["nodePort"]) for item in service] == [(port, port, port)]
+        admin = base64.b64decode(harness.get("secret", "ported-admin-kubeconfig", "default")["data"]["admin.conf"]).decode()
+        assert f"https://192.0.2.9:{port}" in admin
+        container = harness.get("deployment", "ported", "default")["spec"]["template"]["spec"]["containers"][0]
+        assert f"--secure-port={port}" in container["args"] and container["livenessProbe"]["httpGet"]["port"] == port
+    check_complete(harness, harness.etcdctl, "default", "ported")
+    harness.kubectl("delete", "tcp", "ported", "--timeout=30s")
 
 
 def test_a_deletion_that_cannot_go_on_says_why(harness, manager):
