@@ -602,6 +602,28 @@ static void test_freed_at_any_time(void **state)
 	teardown(&fixture);
 }
 
+static bool is_not_x(const json_t *object, void *argument)
+{
+	assert_string_equal(argument, "argument");
+	return !string_equal(json_string_at(object, "metadata.name"), "x");
+}
+
+/* What no selector can say is left out on arrival: neither held nor told of. */
+static void test_kept_by_name(void **state)
+{
+	struct fixture fixture;
+	struct api_call *watch;
+
+	setup_with(&fixture, &(struct kube_cache_options){ .keep = is_not_x, .keep_argument = (char *)(uintptr_t)"argument" });
+	watch = begin(&fixture, "a:ua:1 x:ux:2");
+	send_event(watch, "MODIFIED", "x", "ux", "31");
+	send_event(watch, "DELETED", "x", "ux", "32");
+	send_event(watch, "MODIFIED", "a", "ua", "33");
+	assert_told(&fixture, "ADDED n/a 1,UPDATED n/a 33");
+	assert_int_equal(kube_cache_count(fixture.cache), 1);
+	teardown(&fixture);
+}
+
 static void test_selectors_in_path(void **state)
 {
 	struct fixture fixture;
@@ -644,6 +666,7 @@ int main(void)
 		cmocka_unit_test(test_own_creation),
 		cmocka_unit_test(test_own_write_during_list),
 		cmocka_unit_test(test_freed_at_any_time),
+		cmocka_unit_test(test_kept_by_name),
 		cmocka_unit_test(test_selectors_in_path),
 	};
 
