@@ -268,7 +268,7 @@ static void serve_user_add(struct grpc_call *call, const char *bytes, size_t len
 	hashed = auth_request_text(&request, 4, arena);
 	no_password = auth_request_no_password(&request, &good);
 	if (name == NULL || password == NULL || hashed == NULL || !good)
-		etcd_refuse(call, &etcd_error_MALFORMED);
+		etcd_refuse(call, good ? &etcd_error_INVALID_TEXT : &etcd_error_MALFORMED);
 	else
 		add_user(argument, call, name, password, hashed, no_password);
 	if (password != NULL)
@@ -322,7 +322,7 @@ static void serve_password(struct grpc_call *call, const char *bytes, size_t len
 	password = auth_request_text(&request, 2, arena);
 	hashed = auth_request_text(&request, 3, arena);
 	if (name == NULL || password == NULL || hashed == NULL)
-		etcd_refuse(call, &etcd_error_MALFORMED);
+		etcd_refuse(call, &etcd_error_INVALID_TEXT);
 	else
 		change_password(argument, call, name, password, hashed);
 	if (password != NULL)
@@ -350,7 +350,7 @@ static void serve_names(struct grpc_call *call, const char *bytes, size_t length
 	change.first = auth_request_text(&request, 1, arena);
 	change.second = two ? auth_request_text(&request, 2, arena) : "";
 	if (change.first == NULL || change.second == NULL)
-		etcd_refuse(call, &etcd_error_MALFORMED);
+		etcd_refuse(call, &etcd_error_INVALID_TEXT);
 	else
 		finish_change(server, call, apply(&change), change.sequence);
 }

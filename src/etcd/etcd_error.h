@@ -49,7 +49,8 @@ struct etcd_error {
 	X(STOPPED, 14, "etcdserver: server stopped") \
 	X(TIMEOUT, 14, "etcdserver: request timed out") \
 	X(CORRUPT, 15, "etcdserver: corrupt cluster") \
-	X(MALFORMED, 13, "grpc: error unmarshalling request: proto: malformed message")
+	X(MALFORMED, 13, "grpc: error unmarshalling request: proto: cannot parse invalid wire-format data") \
+	X(INVALID_TEXT, 13, "grpc: error unmarshalling request: string field contains invalid UTF-8")
 
 #define ETCD_ERROR_DECLARE(name, code, text) extern const struct etcd_error etcd_error_##name;
 ETCD_ERRORS(ETCD_ERROR_DECLARE)

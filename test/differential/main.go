@@ -67,6 +67,9 @@ func run(o options) error {
 		return err
 	}
 	pair := &pair{expected: expected, actual: actual}
+	if err := compareMalformed(pair); err != nil {
+		return err
+	}
 	generator := newGenerator(rand.New(rand.NewSource(o.seed)))
 	watchers := newWatchers(pair, generator)
 	live := newLiveWatches(pair, generator)

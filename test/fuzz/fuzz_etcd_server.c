@@ -24,7 +24,8 @@ enum { FRAME_DATA = 0, FRAME_HEADERS = 1, FLAG_END_STREAM = 1, FLAG_END_HEADERS 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const uint8_t preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0";
-static char folder[] = "/dev/shm/kamaji-fuzz-etcd-XXXXXX";
+static char in_memory[] = "/dev/shm/kamaji-fuzz-etcd-XXXXXX", on_disk[] = "/tmp/kamaji-fuzz-etcd-XXXXXX";
+static const char *folder;
 static struct loop *loop;
 static struct store *store;
 static struct etcd_server *server;
@@ -48,7 +49,7 @@ static void stop(void)
 static void start(void)
 {
 	static const char *const urls[] = { "http://127.0.0.1:2379", NULL };
-	struct store_options options = { .directory = folder, .quota_bytes = 64 * 1024 * 1024, .failed = disk_failed };
+	struct store_options options = { .quota_bytes = 64 * 1024 * 1024, .failed = disk_failed };
 	struct etcd_server_options etcd = {
 		.version = "3.7.3",
 		.client_urls = urls,
@@ -60,8 +61,14 @@ static void start(void)
 
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CONFIG, NULL); /* here and not in a thread, whose share would count as lost */
-	if (mkdtemp(folder) == NULL)
+	/* In memory where that can be had: every change is synced. */
+	if (mkdtemp(in_memory) != NULL)
+		folder = in_memory;
+	else if (mkdtemp(on_disk) != NULL)
+		folder = on_disk;
+	else
 		abort();
+	options.directory = folder;
 	loop = loop_start("fuzz", &err);
 	store = store_open(loop, &options, NULL, &err);
 	etcd.loop = loop;
