@@ -14,8 +14,6 @@
 #include "base/strings.h"
 
 struct metric_series {
-	struct metric_series *next;
-	char *labels; /* {a="b",...} or "" */
 	double value; /* histogram: sum */
 	unsigned long long count;
 	unsigned long long buckets[];
@@ -64,33 +62,19 @@ static void register_locked(struct metric_family *family)
 	*place = family;
 }
 
-static struct metric_series **find(struct metric_family *family, const char *labels)
-{
-	struct metric_series **place = &family->series;
-
-	while (*place != NULL && strcmp((*place)->labels, labels) < 0)
-		place = &(*place)->next;
-	return place;
-}
-
 /* The series, made when missing; the lock is held. */
 static struct metric_series *series_of(struct metric_family *family, const char *const *values)
 {
-	char *labels = label_text(family, values);
-	struct metric_series **place, *series;
+	FREE_CLEANUP char *labels = label_text(family, values); /* {a="b",...} or "" */
+	struct metric_series *series = map_get(&family->series, labels);
 
 	register_locked(family);
-	place = find(family, labels);
-	if (*place != NULL && strcmp((*place)->labels, labels) == 0) {
-		free(labels);
-		return *place;
-	}
+	if (series != NULL)
+		return series;
 	series = calloc(1, sizeof(*series) + family->bucket_count * sizeof(series->buckets[0]));
 	if (series == NULL)
 		abort();
-	series->labels = labels;
-	series->next = *place;
-	*place = series;
+	(void)map_put(&family->series, labels, series);
 	return series;
 }
 
@@ -122,53 +106,33 @@ void metric_observe(struct metric_family *family, const char *const *values, dou
 	pthread_mutex_unlock(&lock);
 }
 
-static void free_series(struct metric_series *series)
-{
-	free(series->labels);
-	free(series);
-}
-
 void metric_remove(struct metric_family *family, const char *const *values)
 {
-	char *labels = label_text(family, values);
-	struct metric_series **place;
+	FREE_CLEANUP char *labels = label_text(family, values);
 
 	pthread_mutex_lock(&lock);
-	place = find(family, labels);
-	if (*place != NULL && strcmp((*place)->labels, labels) == 0) {
-		struct metric_series *series = *place;
-
-		*place = series->next;
-		free_series(series);
-	}
+	free(map_remove(&family->series, labels));
 	pthread_mutex_unlock(&lock);
-	free(labels);
 }
 
 void metric_reset(struct metric_family *family)
 {
 	pthread_mutex_lock(&lock);
-	while (family->series != NULL) {
-		struct metric_series *series = family->series;
-
-		family->series = series->next;
-		free_series(series);
-	}
+	map_free(&family->series, free);
 	pthread_mutex_unlock(&lock);
 }
 
 double metric_value(struct metric_family *family, const char *const *values)
 {
-	char *labels = label_text(family, values);
-	struct metric_series *series;
+	FREE_CLEANUP char *labels = label_text(family, values);
+	const struct metric_series *series;
 	double value = 0;
 
 	pthread_mutex_lock(&lock);
-	series = *find(family, labels);
-	if (series != NULL && strcmp(series->labels, labels) == 0)
+	series = map_get(&family->series, labels);
+	if (series != NULL)
 		value = family->type == METRIC_HISTOGRAM ? (double)series->count : series->value;
 	pthread_mutex_unlock(&lock);
-	free(labels);
 	return value;
 }
 
@@ -187,10 +151,10 @@ static void write_number(struct buffer *out, double value)
 		buffer_printf(out, "%.9g\n", value);
 }
 
-static void write_histogram(struct buffer *out, const struct metric_family *family, const struct metric_series *series)
+static void write_histogram(struct buffer *out, const struct metric_family *family, const char *labels, const struct metric_series *series)
 {
-	size_t length = strlen(series->labels);
-	const char *inner = length > 0 ? series->labels + 1 : "";
+	size_t length = strlen(labels);
+	const char *inner = length > 0 ? labels + 1 : "";
 	int inner_length = length > 0 ? (int)length - 2 : 0;
 	const char *comma = inner_length > 0 ? "," : "";
 
@@ -198,9 +162,9 @@ static void write_histogram(struct buffer *out, const struct metric_family *fami
 		buffer_printf(out, "%s_bucket{%.*s%sle=\"%g\"} %llu\n", family->name, inner_length, inner, comma, family->buckets[i],
 		              series->buckets[i]);
 	buffer_printf(out, "%s_bucket{%.*s%sle=\"+Inf\"} %llu\n", family->name, inner_length, inner, comma, series->count);
-	buffer_printf(out, "%s_sum%s ", family->name, series->labels);
+	buffer_printf(out, "%s_sum%s ", family->name, labels);
 	write_number(out, series->value);
-	buffer_printf(out, "%s_count%s %llu\n", family->name, series->labels, series->count);
+	buffer_printf(out, "%s_count%s %llu\n", family->name, labels, series->count);
 }
 
 static void write_process(struct buffer *out)
@@ -237,6 +201,33 @@ static void write_process(struct buffer *out)
 	}
 }
 
+static int by_labels(const void *a, const void *b)
+{
+	return strcmp((*(const struct map_entry *const *)a)->key, (*(const struct map_entry *const *)b)->key);
+}
+
+static void write_family(struct buffer *out, const struct metric_family *family)
+{
+	size_t count = family->series.count, used = 0;
+	FREE_CLEANUP struct map_entry **sorted = calloc(count + 1, sizeof(struct map_entry *));
+
+	if (sorted == NULL)
+		abort();
+	for (struct map_entry *entry = map_first(&family->series); entry != NULL; entry = map_next(&family->series, entry))
+		sorted[used++] = entry;
+	qsort(sorted, used, sizeof(struct map_entry *), by_labels);
+	for (size_t i = 0; i < used; i++) {
+		const struct metric_series *series = sorted[i]->value;
+
+		if (family->type == METRIC_HISTOGRAM) {
+			write_histogram(out, family, sorted[i]->key, series);
+		} else {
+			buffer_printf(out, "%s%s ", family->name, sorted[i]->key);
+			write_number(out, series->value);
+		}
+	}
+}
+
 void metrics_write(struct buffer *out)
 {
 	static const char *const types[] = { "counter", "gauge", "histogram" };
@@ -244,14 +235,7 @@ void metrics_write(struct buffer *out)
 	pthread_mutex_lock(&lock);
 	for (const struct metric_family *family = families; family != NULL; family = family->next) {
 		buffer_printf(out, "# HELP %s %s\n# TYPE %s %s\n", family->name, family->help, family->name, types[family->type]);
-		for (const struct metric_series *series = family->series; series != NULL; series = series->next) {
-			if (family->type == METRIC_HISTOGRAM) {
-				write_histogram(out, family, series);
-			} else {
-				buffer_printf(out, "%s%s ", family->name, series->labels);
-				write_number(out, series->value);
-			}
-		}
+		write_family(out, family);
 	}
 	pthread_mutex_unlock(&lock);
 	write_process(out);

@@ -8,10 +8,9 @@
 #include <stddef.h>
 
 #include "base/buffer.h"
+#include "base/map.h"
 
 enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
-
-struct metric_series;
 
 struct metric_family {
 	const char *name, *help;
@@ -20,7 +19,7 @@ struct metric_family {
 	const double *buckets;     /* histogram upper bounds, ascending, +Inf implied */
 	size_t bucket_count;
 	/* private: */
-	struct metric_series *series;
+	struct map series; /* label text -> struct metric_series */
 	struct metric_family *next;
 	int registered;
 };
@@ -34,7 +33,7 @@ void metric_reset(struct metric_family *family);                                
 double metric_value(struct metric_family *family, const char *const *values);               /* 0 when absent; histograms: count */
 /* Makes the family appear in the output even before its first series. */
 void metric_register(struct metric_family *family);
-/* The whole registry in text format, families sorted by name; process metrics (CPU, RSS, descriptors) included. */
+/* The whole registry in text format, families sorted by name and series by labels; process metrics (CPU, RSS, descriptors) included. */
 void metrics_write(struct buffer *out);
 
 #define METRIC_VALUES(...) ((const char *const[]){ __VA_ARGS__, NULL })

@@ -122,7 +122,9 @@ static void add_unlabelled_versions(struct tenant_snapshot *snapshot, struct str
 
 static void add_store(struct tenant_snapshot *snapshot, struct string_list *lines, const char *name)
 {
-	JSON_CLEANUP json_t *store = kube_cache_get_json(snapshot->context->data_stores, NULL, name);
+	bool is_main = string_equal(name, snapshot->tenant.data_store);
+	JSON_CLEANUP json_t *store =
+		is_main ? json_incref(snapshot->store_object) : kube_cache_get_json(snapshot->context->data_stores, NULL, name);
 	FREE_CLEANUP char *fingerprint = store ? data_store_fingerprint(snapshot->context, store) : string_dup("absent");
 
 	string_list_printf(lines, "store %s %s %d", name, fingerprint, json_boolean_or(store, "status.ready", false));

@@ -314,6 +314,25 @@ int kube_cache_take(struct kube_cache *cache, json_t *object, uint64_t list_numb
 	return 0;
 }
 
+static bool is_word(const struct kube_watch_word *word, const char *text)
+{
+	return strlen(text) == word->length && memcmp(text, word->bytes, word->length) == 0;
+}
+
+bool kube_cache_confirm(struct kube_cache *cache, const struct kube_watch_glance *glance)
+{
+	FREE_CLEANUP char *key = string_printf("%.*s%s%.*s", (int)glance->namespace.length, glance->namespace.bytes,
+	                                       glance->namespace.length > 0 ? "/" : "", (int)glance->name.length, glance->name.bytes);
+	struct kube_slot *slot = kube_store_find(&cache->store, key);
+
+	if (slot == NULL || !is_word(&glance->resource_version, slot->entry->resource_version) || !is_word(&glance->uid, slot->entry->uid))
+		return false;
+	pthread_mutex_lock(&cache->mutex);
+	kube_store_set_unconfirmed(&cache->store, slot, false, 0, 0);
+	pthread_mutex_unlock(&cache->mutex);
+	return true;
+}
+
 static void remove_and_tell(struct kube_cache *cache, const char *key, bool own_write)
 {
 	struct kube_store_old gone;

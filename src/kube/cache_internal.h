@@ -105,6 +105,8 @@ struct kube_cache {
 
 /* On the loop. The object is used up as kube_entry_new() does (the reference stays the caller's). */
 int kube_cache_take(struct kube_cache *cache, json_t *object, uint64_t list_number, struct error *err);
+/* An event of the watch: true when exactly that state is held, which is confirmed by this; there is nothing else to learn from it then. */
+bool kube_cache_confirm(struct kube_cache *cache, const struct kube_watch_glance *glance);
 void kube_cache_take_deleted(struct kube_cache *cache, const json_t *object);
 void kube_cache_begin_list(struct kube_cache *cache);
 /* Everything that the list with that number did not hold is gone; the cache is synced. */

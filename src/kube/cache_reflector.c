@@ -284,9 +284,15 @@ static int on_watch_line(const char *line, size_t length, void *argument, struct
 	struct kube_cache *cache = argument;
 	struct kube_reflector *reflector = &cache->reflector;
 	struct kube_watch_event event = { 0 };
+	struct kube_watch_glance glance;
 	JSON_CLEANUP json_t *object = NULL;
 	int result = 0;
 
+	if (kube_watch_glance(line, length, &glance) && kube_cache_confirm(cache, &glance)) {
+		free(reflector->resource_version);
+		reflector->resource_version = string_ndup(glance.resource_version.bytes, glance.resource_version.length);
+		return 0;
+	}
 	if (kube_watch_event_parse(line, length, &event, err) != 0)
 		return -1;
 	object = event.object;

@@ -42,3 +42,15 @@ struct kube_watch_event {
  * types that we do not know are CORRUPT too: a watch that cannot be understood is started again from a list.
  */
 int kube_watch_event_parse(const char *line, size_t length, struct kube_watch_event *event, struct error *err);
+
+/* Which state of which object an event of type ADDED or MODIFIED brings, found without parsing it. All point into the line. */
+struct kube_watch_word {
+	const char *bytes; /* not NUL-terminated */
+	size_t length;
+};
+struct kube_watch_glance {
+	struct kube_watch_word namespace, name, uid, resource_version; /* namespace: empty when there is none */
+};
+/* False for every other event and when anything is unusual (escapes, members missing): then parse it. What stands behind the four members
+ * is not looked at, so this says nothing of the line being valid. */
+bool kube_watch_glance(const char *line, size_t length, struct kube_watch_glance *glance);

@@ -27,10 +27,14 @@ static void use_object(json_t *object)
 	kube_secret_digest(object);
 	entry = kube_entry_new(object, NULL, &err);
 	if (entry != NULL) {
+		struct kube_entry_text text;
+
+		kube_entry_open(entry, &text);
 		live = kube_entry_parse(entry);
 		if (!json_equal(live, object))
 			abort();
-		(void)kube_apply_compare(desired, live, entry->owned, NULL, &differences);
+		(void)kube_apply_compare(desired, live, text.owned, NULL, &differences);
+		kube_entry_text_free(&text);
 		json_decref(live);
 	}
 	kube_entry_unref(entry);
@@ -43,7 +47,12 @@ static int on_line(const char *line, size_t length, void *argument, struct error
 	struct kube_watch_event event = { 0 };
 	struct error ignored = { 0 };
 
+	struct kube_watch_glance glance;
+
 	string_list_take(argument, string_ndup(line, length));
+	if (kube_watch_glance(line, length, &glance) &&
+	    (glance.name.bytes < line || glance.name.bytes + glance.name.length > line + length))
+		abort();
 	if (kube_watch_event_parse(line, length, &event, &ignored) == 0) {
 		use_object(event.object);
 		json_decref(event.object);

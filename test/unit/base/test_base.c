@@ -232,6 +232,33 @@ static void log_lines_are_json(void **state)
 	close(pipes[1]);
 }
 
+/* A thousand tenants have ten thousand series, which a scrape sets anew. */
+static void metrics_of_many_series(void **state)
+{
+	enum { SERIES = 30 * 1000 };
+	static const char *const labels[] = { "name", NULL };
+	static struct metric_family many = { .name = "test_many", .help = "Help.", .type = METRIC_GAUGE, .labels = labels };
+	BUFFER_CLEANUP struct buffer out = { 0 };
+	uint64_t begin = clock_thread_cpu_ns();
+	const char *first, *second, *last;
+	char name[32];
+
+	for (unsigned i = SERIES; i > 0; i--) {
+		(void)snprintf(name, sizeof(name), "tenant-%05u", i);
+		metric_set(&many, METRIC_VALUES(name), i);
+	}
+	metrics_write(&out);
+	assert_true(clock_thread_cpu_ns() - begin < UINT64_C(2000000000));
+	first = strstr(out.data, "test_many{name=\"tenant-00001\"} 1\n");
+	second = strstr(out.data, "test_many{name=\"tenant-00002\"} 2\n");
+	last = strstr(out.data, "test_many{name=\"tenant-30000\"} 30000\n");
+	assert_true(first != NULL && first < second && second < last);
+	metric_remove(&many, METRIC_VALUES("tenant-00002"));
+	assert_true(metric_value(&many, METRIC_VALUES("tenant-00002")) == 0 && metric_value(&many, METRIC_VALUES("tenant-00003")) == 3);
+	metric_reset(&many);
+	assert_true(metric_value(&many, METRIC_VALUES("tenant-00003")) == 0);
+}
+
 static void metrics_in_text_format(void **state)
 {
 	static const char *const labels[] = { "controller", NULL };
@@ -282,6 +309,7 @@ int main(void)
 		cmocka_unit_test(map_grows_and_removes),
 		cmocka_unit_test(log_lines_are_json),
 		cmocka_unit_test(metrics_in_text_format),
+		cmocka_unit_test(metrics_of_many_series),
 		cmocka_unit_test(clock_formats),
 	};
 

@@ -289,6 +289,52 @@ static void test_packed_entry(void **state)
 	}
 }
 
+static void test_glance_at_an_event(void **state)
+{
+	static const struct {
+		const char *line, *key; /* NULL: not to be told without parsing */
+	} cases[] = {
+		{ "{\"type\":\"ADDED\",\"object\":{\"kind\":\"Secret\",\"metadata\":{\"name\":\"a\",\"namespace\":\"n\",\"uid\":\"u\","
+		  "\"resourceVersion\":\"5\"},\"data\":{",
+		  "n a u 5" },
+		{ " { \"type\" : \"MODIFIED\" , \"object\" : { \"spec\" : [ { \"}\" : \"\\\"]\" } , 1.5e3 , true ] , \"metadata\" : "
+		  "{ \"resourceVersion\" : \"6\" , \"labels\" : { \"name\" : \"no\" } , \"uid\" : \"v\" , \"generation\" : 3 , \"name\" : "
+		  "\"b\" } } }",
+		  " b v 6" },
+		{ "{\"type\":\"DELETED\",\"object\":{\"metadata\":{\"name\":\"a\",\"uid\":\"u\",\"resourceVersion\":\"5\"}}}", NULL },
+		{ "{\"type\":\"BOOKMARK\",\"object\":{\"metadata\":{\"name\":\"a\",\"uid\":\"u\",\"resourceVersion\":\"5\"}}}", NULL },
+		{ "{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"name\":\"a\\u0062\",\"uid\":\"u\",\"resourceVersion\":\"5\"}}}", NULL },
+		{ "{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"name\":\"a\",\"resourceVersion\":\"5\"}}}", NULL },
+		{ "{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"name\":\"a\",\"uid\":\"u\",\"resourceVersion\":5}}}", NULL },
+		{ "{\"object\":{\"metadata\":{\"name\":\"a\",\"uid\":\"u\",\"resourceVersion\":\"5\"}},\"type\":\"ADDED\"}", NULL },
+		{ "{\"type\":\"ADDED\",\"object\":[]}", NULL },
+	};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		size_t length = strlen(cases[i].line);
+		struct kube_watch_glance glance;
+		FREE_CLEANUP char *found = NULL;
+
+		/* Every beginning of it, in memory of just that size: none is read behind its end. */
+		for (size_t cut = 0; cut < length; cut++) {
+			FREE_CLEANUP char *part = malloc(cut > 0 ? cut : 1);
+
+			memcpy(part, cases[i].line, cut);
+			if (cases[i].key == NULL)
+				assert_false(kube_watch_glance(part, cut, &glance));
+			else
+				(void)kube_watch_glance(part, cut, &glance);
+		}
+		assert_int_equal(kube_watch_glance(cases[i].line, length, &glance), cases[i].key != NULL);
+		if (cases[i].key == NULL)
+			continue;
+		found = string_printf("%.*s %.*s %.*s %.*s", (int)glance.namespace.length, glance.namespace.bytes, (int)glance.name.length,
+		                      glance.name.bytes, (int)glance.uid.length, glance.uid.bytes, (int)glance.resource_version.length,
+		                      glance.resource_version.bytes);
+		assert_string_equal(found, cases[i].key);
+	}
+}
+
 static void test_pattern(void **state)
 {
 	static const char sample[] = "the quick brown fox jumps over the lazy dog", other[] = "pack my box with five dozen liquor jugs";
@@ -365,6 +411,7 @@ int main(void)
 		cmocka_unit_test(test_entry),
 		cmocka_unit_test(test_packed_entry),
 		cmocka_unit_test(test_pattern),
+		cmocka_unit_test(test_glance_at_an_event),
 		cmocka_unit_test(test_secret_digest),
 		cmocka_unit_test(test_quantities),
 	};
