@@ -188,6 +188,40 @@ static void set_annotations(const struct renderer *renderer, json_t *object)
 	}
 }
 
+/* Server-side apply answers a repeated key of a list with an internal error, whoever repeats it. `what` is for people. */
+static int check_repeats(struct pass *pass, const json_t *items, const char *key, const char *what, struct error *err)
+{
+	for (size_t i = 0; i < json_array_size(items); i++)
+		for (size_t j = 0; j < i; j++) {
+			const char *text = json_string_or(json_array_get(items, i), key, "");
+
+			if (string_equal(text, json_string_or(json_array_get(items, j), key, "")))
+				return pass_block(pass, err, ERROR_INVALID, "InvalidSpec",
+				                  "spec.controlPlane.deployment: %s \"%s\" would be there twice (rename or remove yours)",
+				                  what, text);
+		}
+	return 0;
+}
+
+static int check_pod(struct pass *pass, const json_t *pod, struct error *err)
+{
+	static const char *const lists[] = { "containers", "initContainers", "volumes" };
+	static const char *const words[] = { "container", "init container", "volume" };
+	json_t *container;
+	size_t index;
+
+	for (size_t i = 0; i < ARRAY_LENGTH(lists); i++)
+		if (check_repeats(pass, json_object_get(pod, lists[i]), "name", words[i], err) != 0)
+			return -1;
+	json_array_foreach(json_object_get(pod, "containers"), index, container) {
+		const char *what = arena_printf(pass->arena, "of container %s the mount path", json_string_or(container, "name", ""));
+
+		if (check_repeats(pass, json_object_get(container, "volumeMounts"), "mountPath", what, err) != 0)
+			return -1;
+	}
+	return 0;
+}
+
 int deployment_plan(struct pass *pass, struct error *err)
 {
 	const struct tenant_control_plane *tenant = pass->input->tenant;
@@ -213,6 +247,8 @@ int deployment_plan(struct pass *pass, struct error *err)
 	json_put(template, "metadata.labels", pod_labels(&renderer));
 	json_put(template, "metadata.annotations", pod_annotations(&renderer));
 	json_put(template, "spec", pod_spec(&renderer));
+	if (check_pod(pass, json_object_get(template, "spec"), err) != 0)
+		return -1;
 	pass_want(pass, "deployment", OBJECT_DEPLOYMENT, tenant->name, object, pass->input->deployment);
 	return 0;
 }

@@ -151,6 +151,13 @@ def test_deployment_is_tried(harness, webhooks, base):
     assert add({"name": "side", "image": "example.org/side:1"}) is None
     refused = add({"name": "side", "image": "example.org/side:1", "volumeMounts": [{"name": "nowhere", "mountPath": "/x"}]})
     assert refused and "resulting Deployment would be invalid" in refused and "nowhere" in refused, refused
+    # Two that upstream's own suite asks for.
+    own = add({"name": "kube-apiserver", "image": "example.org/side:1"})
+    assert own and "additionalContainers" in own and "kube-apiserver" in own, own
+    twice = {"additionalVolumes": [{"name": "extra", "emptyDir": {}}],
+             "additionalVolumeMounts": {"apiServer": [{"name": "extra", "mountPath": "/etc/kubernetes/pki"}]}}
+    refused = answer(harness, "PATCH", f"{PATH}/{name}", {"spec": {"controlPlane": {"deployment": twice}}}, "application/merge-patch+json")
+    assert refused and "/etc/kubernetes/pki" in refused, refused
     harness.kubectl("delete", "tcp", name, "-n", "golden", "--timeout=30s")
 
 

@@ -76,6 +76,19 @@ def test_dry_run(installation) -> None:
     assert any("PostgreSQL" in change["change"] for change in answer["changes"])
 
 
+def test_dry_run_in_words(installation) -> None:
+    """A line for each object and field below its tenant, and a sum; without the flag nothing is looked at."""
+    environment = {**os.environ, "KUBECONFIG": installation.kubeconfig}
+    done = subprocess.run([binary(), "takeover", "--dry-run", "--datastore=default"], capture_output=True, text=True, check=False, env=environment)
+    lines = done.stdout.splitlines()
+    assert done.returncode == 1 and lines[0] == "default/kine"
+    assert any(line.startswith("  Secret kine-datastore-certificate metadata.") for line in lines)
+    assert lines[-1] == f"{len(TENANTS)} tenants, {len(lines) - 2} changes, pods of 0 tenants would be replaced"
+    for command in ("takeover", "handback"):
+        refused = subprocess.run([binary(), command], capture_output=True, text=True, check=False, env=environment)
+        assert refused.returncode == 2 and "nothing is written" in refused.stderr
+
+
 def test_dry_run_sees_a_left_over(installation) -> None:
     """Upstream wrote what its spec no longer has: it would go, and pods would be replaced. Its record names it, so kubectl speaks for it."""
     def annotate(value) -> None:

@@ -149,6 +149,32 @@ static void a_found_deployment_keeps_its_profile(void **state)
 	json_decref(live);
 }
 
+static void what_would_be_there_twice_is_named(void **state)
+{
+	static const struct {
+		const char *spec, *words;
+	} cases[] = {
+		{ "{additionalContainers: [{name: kube-scheduler, image: i}]}", "container \"kube-scheduler\"" },
+		{ "{additionalVolumes: [{name: etc-kubernetes-pki}]}", "volume \"etc-kubernetes-pki\"" },
+		{ "{additionalVolumes: [{name: v}], additionalVolumeMounts: {apiServer: [{name: v, mountPath: /etc/kubernetes/pki}]}}",
+		  "of container kube-apiserver the mount path \"/etc/kubernetes/pki\"" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		char *spec FREE_CLEANUP = string_printf("  controlPlane: {deployment: %s}\n", cases[i].spec);
+		json_t *live JSON_CLEANUP = json_build("{s:{s:s}}", "metadata", "name", "t");
+		struct error err = { 0 };
+
+		fixture_open(&fixture, spec);
+		fixture.input.deployment = live; /* what exists already is not held to the rules of creation */
+		assert_int_equal(fixture_run(&fixture, &err), -1);
+		assert_string_equal(fixture.pass->blocked.step, "deployment");
+		assert_non_null(strstr(err.message, cases[i].words));
+		if (i + 1 < ARRAY_LENGTH(cases))
+			fixture_close(&fixture);
+	}
+}
+
 static void foreign_flags_stay_and_removed_ones_go(void **state)
 {
 	struct error err;
@@ -278,6 +304,7 @@ int main(void)
 		cmocka_unit_test_teardown(native_starts_fast_and_stops_softly, end),
 		cmocka_unit_test_teardown(users_win_over_native_defaults, end),
 		cmocka_unit_test_teardown(a_found_deployment_keeps_its_profile, end),
+		cmocka_unit_test_teardown(what_would_be_there_twice_is_named, end),
 		cmocka_unit_test_teardown(foreign_flags_stay_and_removed_ones_go, end),
 		cmocka_unit_test_teardown(managed_flags_cannot_be_overridden, end),
 		cmocka_unit_test_teardown(the_selector_label_is_kept, end),
