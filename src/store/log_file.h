@@ -50,9 +50,9 @@ void log_file_trim(struct log_file *log, uint64_t sequence);
 void log_batch_free(struct log_batch *batch);
 
 /*
- * Reads all segments in order and calls visit() for every good record with a sequence > after. What ends the reading:
- * `torn` false: the clean end of the last segment, or a record that was never finished there; `torn` true: records are missing in the middle
- * (a damaged record followed by good ones, a missing segment), so changes that were acknowledged are lost.
+ * Reads all segments in order and calls visit() for every good record with a sequence > after. `lost` false: it ended at the clean end of the last
+ * segment or in a batch that was never finished. `lost` true: records that had been durable are missing, because good records of a later batch
+ * or a mark follow, or a segment is not there; changes that were acknowledged are gone.
  */
 struct log_scan {
 	uint64_t after;
