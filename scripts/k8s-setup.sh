@@ -11,7 +11,7 @@
 #   --http-port N, --https-port N   ports on localhost, kind only (default 80 and 443)
 #   --data-dir DIR              keep the volumes in this folder, so that they outlive the cluster; kind only
 #   --kubeconfig FILE, --context NAME   the cluster, for --provider none
-#   --timeout SECONDS           for everything together (default 600)
+#   --timeout SECONDS           for everything together but fetching and building, which happen once (default 600)
 #   --state-dir DIR             where `kamaji local` keeps its environments
 #   --force                     go on although the requests do not fit this machine
 #   --adopt                     use a cluster of this name that this script did not make
@@ -149,6 +149,9 @@ make_local() {
 	if [ -d "$local_root/$name" ] && [ ! -f "$state/made" ] && [ "$adopt" = no ]; then
 		fail $EXIT_CONFLICT "an environment '$name' is in $local_root and was not made by this script; choose another --name, or --adopt"
 	fi
+	local since=$SECONDS
+	run "$top/tools/components" "$kamaji"
+	pardon "$since"
 	run "$kamaji" local up --name "$name" --state-dir "$local_root" --without-operator --quiet --wait-timeout "$(time_left)s"
 	run "$kamaji" local kubeconfig --name "$name" --state-dir "$local_root" --to "$kubeconfig"
 }
@@ -170,7 +173,9 @@ import_images() {
 		run "$top/k8s/offline/make-images"
 		return
 	fi
+	local since=$SECONDS
 	made=$("$top/k8s/offline/make-images") || exit $?
+	pardon "$since"
 	if [ "$provider" = local ]; then
 		ctr=$(component_program containerd ctr)
 		socket=$local_root/$name/nodes/admin/containerd.sock

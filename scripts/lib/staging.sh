@@ -16,6 +16,8 @@ state_root=${STAGING_STATE_DIR:-${XDG_STATE_HOME:-$HOME/.local/state}/kamaji-sta
 local_root=/var/lib/kamaji/local
 secrets_folder=$top/k8s/secrets
 started=$SECONDS
+# Seconds that went into fetching and building: they happen once, take as long as they take, and do not count.
+pardoned=0
 
 fail() { # CODE TEXT...
 	local code=$1
@@ -85,7 +87,9 @@ end() { # TEXT
 
 note() { printf '  %-20s         %s\n' "" "$*"; }
 
-time_left() { echo $((timeout - (SECONDS - started))); }
+time_left() { echo $((timeout - (SECONDS - started - pardoned))); }
+
+pardon() { pardoned=$((pardoned + SECONDS - $1)); } # SINCE
 
 check_time() { # what is being waited for
 	[ "$(time_left)" -gt 0 ] || fail $EXIT_TIMEOUT "not done within $timeout s: $*"

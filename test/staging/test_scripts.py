@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from harness import kamaji_program
+from harness import component, kamaji_program
 from render import ROOT
 
 SCRIPTS = ["setup", "deploy", "verify", "teardown", "secrets"]
@@ -155,6 +155,17 @@ def test_local_environment_of_somebody_else(folder):
     flags = ["--provider", "local", "--state-dir", str(folder / "env"), "--dry-run"]
     assert call(folder, "setup", "--images", "offline", "--force", *flags).returncode == 5
     assert call(folder, "teardown", *flags).returncode == 5
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="`kamaji local` needs root, and set-up asks for it")
+def test_fetching_does_not_count(folder):
+    """A first run fetches or builds for minutes; the time that is left for waiting must not shrink by that."""
+    program(folder, "kamaji", 'case "$2" in components) sleep 4 ;; up) exit 1 ;; esac')
+    done = call(folder, "setup", "--provider", "local", "--images", "upstream", "--force", "--timeout", "3", "--state-dir", str(folder / "env"),
+                KAMAJI_BIN=str(folder / "bin" / "kamaji"), KUBECTL=component("kubectl"))
+    assert done.returncode == 1, done.stderr
+    left = re.search(r"local up .*--wait-timeout (-?\d+)s", calls(folder))
+    assert left and 1 <= int(left.group(1)) <= 3
 
 
 def test_kind_teardown_removes_its_own(folder):
