@@ -37,6 +37,15 @@ static int choose_store(struct up *up, struct error *err)
 	return 0;
 }
 
+/* Until then the phase stays "starting": the next command knows that it has to look. */
+static int record_success(struct up *up, struct error *err)
+{
+	up->environment.state.phase = LOCAL_UP;
+	json_decref(up->environment.state.times);
+	up->environment.state.times = progress_times(up->options->progress);
+	return environment_save(&up->environment, err);
+}
+
 static int bring_up(struct up *up, struct error *err)
 {
 	up->environment.state.audit |= up->options->audit;
@@ -48,7 +57,8 @@ static int bring_up(struct up *up, struct error *err)
 		return -1;
 	if (up->options->sample_tenant && up_sample_tenant(up, err) < 0)
 		return -1;
-	if (up_images_wait(up, false, err) < 0)
+	/* What comes after may fail for one tenant's sake; the environment is up. */
+	if (up_images_wait(up, false, err) < 0 || record_success(up, err) < 0)
 		return -1;
 	return environment_workers_bring(&up->environment, up->options->program, up->cancel, up->options->progress, &up->result->reasons,
 	                                 err);
@@ -60,16 +70,6 @@ static void explain_failure(struct up *up)
 	JSON_CLEANUP json_t *status = node_control_status(up->node_directory, &err);
 	if (status)
 		cluster_explain_node(status, up->node_directory, &up->result->reasons);
-}
-
-static int record_outcome(struct up *up, bool succeeded, struct error *err)
-{
-	if (!succeeded)
-		return 0; /* stays "starting": the next command knows that it has to look */
-	up->environment.state.phase = LOCAL_UP;
-	json_decref(up->environment.state.times);
-	up->environment.state.times = progress_times(up->options->progress);
-	return environment_save(&up->environment, err);
 }
 
 int environment_up(const struct up_options *options, struct up_result *ret_result, struct error *err)
@@ -96,11 +96,6 @@ int environment_up(const struct up_options *options, struct up_result *ret_resul
 	cancel_free(up.cancel);
 	progress_abandon(options->progress, result < 0 && err->class == ERROR_CANCELLED);
 	progress_finish(options->progress);
-	struct error save_err;
-	if (record_outcome(&up, result == 0, &save_err) < 0 && result == 0) {
-		*err = save_err;
-		result = -1;
-	}
 	component_fetch_free(up.fetch);
 	component_lock_free(up.lock);
 	string_list_free(&up.proxy_environment);

@@ -14,7 +14,7 @@
 #include "local/node_worker.h"
 #include "local/worker_task.h"
 
-enum { POLL_MS = 300 };
+enum { POLL_MS = 300, RETURN_LIMIT_MS = 180000 };
 
 /*
  * What `kubeadm join` asks a tenant for. The operator puts it there once the API server answers, so a tenant that has just become Ready may
@@ -271,33 +271,53 @@ int environment_worker_add(const struct worker_options *options, struct worker_r
 	return result;
 }
 
+static int bring_recorded(struct worker_task *task, struct buffer *reasons, struct error *err)
+{
+	const struct local_worker *worker = task->worker;
+	if (worker->leaving) {
+		progress_print(task->progress, "     worker %s waits for 'kamaji local worker remove %s/%s %s'", worker->name,
+		               worker->namespace, worker->tenant, worker->name);
+		return 0;
+	}
+	if (worker_task_open(task, err) < 0)
+		return -1;
+	if (worker_task_find_tenant(task, err) < 0) {
+		if (err->class != ERROR_NOT_FOUND && err->class != ERROR_INVALID)
+			return -1;
+		progress_print(task->progress, "     worker %s stays away: %s", worker->name, err->message);
+		return 0;
+	}
+	if (bring(task, err) == 0)
+		return 0;
+	progress_fail(task->progress, task->phase);
+	explain_failure(task, reasons);
+	return error_wrap(err, "worker %s of %s/%s", worker->name, worker->namespace, worker->tenant);
+}
+
 int environment_workers_bring(struct local_environment *environment, const char *program, struct cancel *cancel, struct progress *progress,
                               struct buffer *reasons, struct error *err)
 {
 	struct local_worker_list *workers = &environment->state.workers;
+	int result = 0;
 	for (size_t i = 0; i < workers->count; i++) {
+		struct error one, stopped;
+		CANCEL_CLEANUP struct cancel *limit = cancel_new(cancel, clock_monotonic_ms() + RETURN_LIMIT_MS);
 		WORKER_TASK_CLEANUP struct worker_task task = {
-			.environment = environment, .worker = &workers->items[i], .program = program, .progress = progress, .cancel = cancel
+			.environment = environment, .worker = &workers->items[i], .program = program, .progress = progress, .cancel = limit
 		};
-		if (workers->items[i].leaving) {
-			progress_print(progress, "     worker %s waits for 'kamaji local worker remove %s/%s %s'", task.worker->name,
-			               task.worker->namespace, task.worker->tenant, task.worker->name);
+		if (bring_recorded(&task, reasons, &one) == 0)
 			continue;
-		}
-		if (worker_task_open(&task, err) < 0)
-			return -1;
-		if (worker_task_find_tenant(&task, err) < 0) {
-			if (err->class != ERROR_NOT_FOUND && err->class != ERROR_INVALID)
-				return -1;
-			progress_print(progress, "     worker %s stays away: %s", task.worker->name, err->message);
-			continue;
-		}
-		if (bring(&task, err) < 0) {
-			explain_failure(&task, reasons);
-			return error_wrap(err, "worker %s of %s/%s", task.worker->name, task.worker->namespace, task.worker->tenant);
-		}
+		/* A child that was stopped at the deadline says "cancelled"; it was nobody's wish. */
+		if (one.class == ERROR_CANCELLED && cancel_check(limit, &stopped) < 0)
+			one.class = stopped.class;
+		/* The others come back all the same. */
+		if (result == 0)
+			*err = one;
+		result = -1;
+		if (cancel_is_triggered(cancel))
+			break;
 	}
-	return 0;
+	return result;
 }
 
 void worker_result_free(struct worker_result *result)

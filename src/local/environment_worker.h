@@ -44,8 +44,9 @@ int environment_worker_remove(const struct worker_options *options, struct worke
 void worker_result_free(struct worker_result *result);
 
 /*
- * For `up`, which holds the environment open for change: every recorded worker is brought to Ready. One whose tenant is gone, or that
- * waits for its removal, is passed over with a line on `progress`.
+ * For `up`, which holds the environment open for change: every recorded worker is brought to Ready, each within three minutes. One whose
+ * tenant is gone or asleep, or that waits for its removal, is passed over with a line on `progress`. One that fails does not keep the others
+ * away; the first failure is the result.
  */
 int environment_workers_bring(struct local_environment *environment, const char *program, struct cancel *cancel, struct progress *progress,
                               struct buffer *reasons, struct error *err);

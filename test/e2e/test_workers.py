@@ -367,3 +367,25 @@ def test_worker_of_a_deleted_tenant_is_taken_away(cluster, archive):
     assert "stays away" in cluster.call("up").stderr, "`up` says so and goes on"
     worker(cluster, "remove", "gone", "orphan")
     assert not [one for one in records(cluster).values() if one["name"] == "orphan"]
+
+
+@pytest.mark.proof
+def test_up_goes_on_without_a_worker_that_cannot_come(cluster, blue):
+    """Last: its tenant's API server is away. The environment and the other workers are up, and the reason is told."""
+    add(cluster, blue, "late")
+    ill = make_tenant(cluster, "ill")
+    add(cluster, ill, "first")
+    _, record = record_of(cluster, ill, "first")
+    os.kill(record["pid"], signal.SIGKILL)
+    cluster.kubectl("patch", "tenantcontrolplane", "ill", "--type=merge", "-p", '{"spec":{"controlPlane":{"deployment":{"replicas":0}}}}')
+    cluster.wait_phase("ill", "Sleeping")
+    _, record = record_of(cluster, blue, "late")
+    os.kill(record["pid"], signal.SIGKILL)
+    done = cluster.call("up")
+    assert "worker first stays away" in done.stderr and "sleeps" in done.stderr
+    assert blue.is_ready("late")
+    assert json.loads(cluster.call("status", "-o", "json").stdout)["phase"] == "up"
+    refused = worker(cluster, "remove", ill.reference, "first", check=False)
+    assert refused.returncode == 1 and "sleeps" in refused.stderr and "--force" in refused.stderr
+    worker(cluster, "remove", ill.reference, "first", "--force")
+    assert [one["name"] for one in records(cluster).values() if one["tenant"] == "ill"] == []
