@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Many sleeping tenants on a real API server: what they cost the operator when made, when at rest, and when it starts again.
+"""Many sleeping tenants on a real API server: what they cost the operator when made, at rest, when it starts again, and when deleted.
 
-    scale.py [--count 1000] [--settle SECONDS] [--check]
+    scale.py [--count 1000] [--settle SECONDS] [--check] [--delete]
 
---check ends with 1 when a limit is missed (limits are for 1000 tenants; with fewer they are easier). Key generation is counted by the
+While tenants are made, a line a minute tells how far it is. --check ends with 1 when a limit is missed (limits are for 1000 tenants; with fewer they are easier). Key generation is counted by the
 operator itself (metric kamaji_key_generation_cpu_seconds_total) and reported apart.
 """
 from __future__ import annotations
@@ -92,6 +92,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--settle", type=float, default=1800, help="limit for all tenants to settle")
+    parser.add_argument("--delete", action="store_true", help="delete all in the end, and measure that too")
     parser.add_argument("--check", action="store_true", help="exit 1 when a limit is missed")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="kamaji-bench-") as folder, Harness(folder).up(crds=crds_of_tree()) as harness:
@@ -99,9 +100,15 @@ def main() -> int:
         manager = Manager(harness).start()
         created = Meter(harness, manager, fresh=True)
 
+        told = time.monotonic()
+
         def all_settled() -> bool:
-            items = harness.get("tenantcontrolplanes")["items"]
-            return len(items) == options.count and all(settled(item) for item in items)
+            nonlocal told
+            done = sum(settled(item) for item in harness.get("tenantcontrolplanes")["items"])
+            if time.monotonic() - told > 60:
+                told = time.monotonic()
+                created.report(f"{done} of {options.count}")
+            return done == options.count
 
         for begin in range(0, options.count, BATCH):
             harness.apply(*[tenant(f"t-{number}") for number in range(begin, min(begin + BATCH, options.count))])
@@ -118,6 +125,10 @@ def main() -> int:
         manager.start()
         took = quiet(manager, 4, 120) - restarted.begin
         again = restarted.report("restarted", took)
+        if options.delete:
+            deleted = Meter(harness, manager)
+            harness.kubectl("delete", "tenantcontrolplanes", "--all", "-n", "default", "--timeout=1800s")
+            deleted.report(f"{options.count} deleted")
         manager.stop()
     missed = [text for wrong, text in [
         (first["cpu"] > CPU_LIMIT_SECONDS, f"CPU over {CPU_LIMIT_SECONDS:.0f} s"),

@@ -16,6 +16,8 @@ import contextlib
 import json
 import os
 import pathlib
+import resource
+import socket
 import statistics
 import subprocess
 import sys
@@ -30,6 +32,7 @@ import harness  # noqa: E402
 
 OPERATIONS = ("create", "update", "get", "page", "delete")
 CLIENTS, IDLE_LIMIT_KIB = 1000, 20.0
+SPARE_DESCRIPTORS = 200
 SETTLE_SECONDS = 2.0  # between the last answer and the look at the memory, for every server
 KINE = "v0.16.4"
 # What is compared with etcd: (which client, figure, at least or at most, ratio).
@@ -89,8 +92,6 @@ class Server:
         time.sleep(seconds)
 
     def listening(self) -> bool:
-        import socket
-
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.ports[0]), 1):
             return True
         return False
@@ -215,6 +216,12 @@ def main() -> int:
     parser.add_argument("--json", type=pathlib.Path, help="every run, for other programs")
     parser.add_argument("--check", action="store_true", help="exit 1 when a target is missed")
     options = parser.parse_args()
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if hard != resource.RLIM_INFINITY and hard < options.idle + SPARE_DESCRIPTORS:
+        raise SystemExit(f"{options.idle} connections need {options.idle + SPARE_DESCRIPTORS} descriptors in one process, the hard limit is {hard}: raise it "
+                         f"(ulimit -Hn as root) or give --idle {max(hard - SPARE_DESCRIPTORS, 0)}")
+    if not pathlib.Path(harness.kamaji_program()).exists():
+        raise SystemExit(f"{harness.kamaji_program()} is missing: run `make build`, or name the program in KAMAJI_BIN")
     kinds = ["etcd", *([] if options.no_kine else ["kine"]), "kamaji"]
     begin = time.monotonic()
     print(f"load of the machine before: {os.getloadavg()[0]:.2f}; {os.cpu_count()} processors", flush=True)
