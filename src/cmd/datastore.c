@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/log.h"
 #include "base/version.h"
@@ -25,6 +26,7 @@ enum {
 	PROGRESS_MINIMUM_MS = 100,
 	STOP_GRACE_MS = 3000,
 	RELOAD_MS = 10 * 1000,
+	FEW_DESCRIPTORS = 4096,
 };
 #define DEFAULT_QUOTA (INT64_C(2) * 1024 * 1024 * 1024)
 #define REPORTED_VERSION "3.7.3"
@@ -346,6 +348,22 @@ static void wait_for_the_end(struct datastore *datastore)
 	}
 }
 
+/*
+ * A connection is a descriptor, and the usual soft limit of 1024 stands for programs that use select(). Everything up to the hard limit is ours to
+ * take; more is not.
+ */
+static void allow_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_max < FEW_DESCRIPTORS)
+		log_warning("datastore.descriptors", "few connections fit: raise the hard limit of open files (ulimit -Hn, LimitNOFILE)",
+		            LOG_INTEGER("limit", (int64_t)limit.rlim_max));
+}
+
 int cmd_datastore(int argc, char **argv)
 {
 	struct datastore datastore = { 0 };
@@ -377,6 +395,7 @@ int cmd_datastore(int argc, char **argv)
 	if (strcmp(settings.log_format, "console") == 0)
 		log_set_format(LOG_FORMAT_TEXT);
 	signals_block();
+	allow_descriptors();
 	if (start(&datastore, &settings, &err) < 0) {
 		log_error("datastore.start", "cannot start", &err);
 		code = EXIT_CODE_FAILURE;
