@@ -166,9 +166,12 @@ def test_store_that_cannot_be_reached(harness, manager):
     harness.kubectl("delete", "datastore", "closed", "--timeout=30s")
 
 
-def test_store_with_the_wrong_authority(harness, manager):
+@pytest.mark.parametrize("labels", [{}, {"kamaji.clastix.io/project": "kamaji"}], ids=["foreign", "labelled"])
+def test_store_with_the_wrong_authority(harness, manager, labels):
+    """A Secret that a DataStore names is followed, also one that bears the label of our own."""
     harness.pki.authority("other-ca")
     wrong = harness.datastore("wrong")
+    wrong[1]["metadata"]["labels"] = labels
     wrong[1]["data"] = {"ca.crt": harness.pki.base64("other-ca.crt"), "ca.key": harness.pki.base64("other-ca.key")}
     harness.apply(*wrong, tenant("distrust", dataStore="wrong"))
     condition = wait_for("an answer", lambda: (c := ready_condition(harness.get("tenantcontrolplane", "distrust", "default"))) and
