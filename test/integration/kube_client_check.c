@@ -158,6 +158,7 @@ static void check_apply(struct check *check)
 	                                         "name", "applied", "namespace", namespace, "data", "password", "aHVudGVyMg==");
 	JSON_CLEANUP json_t *live = NULL;
 	KUBE_ENTRY_CLEANUP struct kube_entry *entry = NULL;
+	KUBE_ENTRY_TEXT_CLEANUP struct kube_entry_text text = { 0 };
 	struct error err = { 0 };
 
 	(void)kube_client_delete(check->client, &kube_resource_service, namespace, "applied", NULL, NULL, &err);
@@ -182,7 +183,9 @@ static void check_apply(struct check *check)
 	apply_once(check, applier, secrets, &kube_resource_secret, secret, true, "apply of a new Secret writes");
 	apply_once(check, restarted, secrets, &kube_resource_secret, secret, false, "again: nothing");
 	entry = kube_cache_get(secrets, namespace, "applied");
-	expect(check, entry != NULL && strstr(entry->json, "aHVudGVyMg") == NULL && strstr(entry->json, "sha256:") != NULL,
+	if (entry != NULL)
+		kube_entry_open(entry, &text);
+	expect(check, text.json != NULL && strstr(text.json, "aHVudGVyMg") == NULL && strstr(text.json, "sha256:") != NULL,
 	       "the cache holds its digest only", NULL);
 	json_put_string(secret, "data.password", "aHVudGVyMw==");
 	apply_once(check, applier, secrets, &kube_resource_secret, secret, true, "a changed value writes");
@@ -428,6 +431,7 @@ static void settle_one(struct check *check, json_t *object)
 	BUFFER_CLEANUP struct buffer differences = { 0 };
 	KUBE_APPLY_RESULT_CLEANUP struct kube_apply_result result = { 0 };
 	KUBE_ENTRY_CLEANUP struct kube_entry *entry = NULL;
+	KUBE_ENTRY_TEXT_CLEANUP struct kube_entry_text text = { 0 };
 	JSON_CLEANUP json_t *desired = NULL;
 	JSON_CLEANUP json_t *live = NULL;
 	struct error err = { 0 };
@@ -451,7 +455,8 @@ static void settle_one(struct check *check, json_t *object)
 	desired = json_deep_copy(object);
 	if (resource == &kube_resource_secret)
 		kube_secret_digest(desired);
-	(void)kube_apply_compare(desired, live, entry->owned, NULL, &differences);
+	kube_entry_open(entry, &text);
+	(void)kube_apply_compare(desired, live, text.owned, NULL, &differences);
 	expect(check, differences.length == 0, what, NULL);
 	if (differences.length > 0)
 		printf("     %s", differences.data);
