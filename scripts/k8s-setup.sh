@@ -131,16 +131,37 @@ kind_config() {
 	[ -z "$data_folder" ] || printf '    extraMounts:\n      - hostPath: %s\n        containerPath: /var/local-path-provisioner\n' "$data_folder"
 }
 
+write_settings() {
+	cat >"$settings" <<-EOF
+		provider=$provider
+		kubeconfig=$kubeconfig
+		images=$images
+		overlay=$overlay
+		url=$url
+		local_root=$local_root
+	EOF
+}
+
+# Before the first thing is made: an interrupted run is continued by the next, and removed by teardown.
+claim() {
+	[ "$dry_run" = no ] || return 0
+	(umask 077 && mkdir -p "$state")
+	write_settings
+	: >"$state/made"
+}
+
 make_kind() {
 	url=http://localhost
 	[ "$http_port" = 80 ] || url=http://localhost:$http_port
 	if kind get clusters 2>/dev/null | grep -x "$name" >/dev/null; then
 		[ -f "$state/made" ] || [ "$adopt" = yes ] || fail $EXIT_CONFLICT "a kind cluster '$name' is there and was not made by this script; choose another --name, or --adopt"
+		claim
 		run kind export kubeconfig --name "$name" --kubeconfig "$kubeconfig"
 		# A cluster whose container stopped, as after a restart of the machine, is started, not made anew.
 		[ "$(docker inspect -f '{{.State.Running}}' "$name-control-plane" 2>/dev/null)" = true ] || run docker start "$name-control-plane"
 		return
 	fi
+	claim
 	[ "$dry_run" = yes ] || kind_config >"$state/kind.yaml"
 	run kind create cluster --name "$name" --config "$state/kind.yaml" --kubeconfig "$kubeconfig" --wait "$(time_left)s"
 }
@@ -149,6 +170,7 @@ make_local() {
 	if [ -d "$local_root/$name" ] && [ ! -f "$state/made" ] && [ "$adopt" = no ]; then
 		fail $EXIT_CONFLICT "an environment '$name' is in $local_root and was not made by this script; choose another --name, or --adopt"
 	fi
+	claim
 	local since=$SECONDS
 	run "$top/tools/components" "$kamaji"
 	pardon "$since"
@@ -244,18 +266,18 @@ choose_provider
 find_kubectl
 check_programs
 choose_images
+overlay=local
+[ "$images" != offline ] || overlay=local-offline
+[ "$ingress" != traefik-gateway ] || overlay=$overlay-gateway
 check_fit
 
 begin cluster
 if [ "$provider" != none ]; then
 	kubeconfig=$state/kubeconfig
-	if [ "$dry_run" = no ]; then
-		(umask 077 && mkdir -p "$state")
-	fi
 	"make_$provider"
-	[ "$dry_run" = yes ] || : >"$state/made"
+elif [ "$dry_run" = no ]; then
+	(umask 077 && mkdir -p "$state")
 fi
-[ "$dry_run" = yes ] || (umask 077 && mkdir -p "$state")
 wait_api
 end "$provider, $name"
 
@@ -272,17 +294,7 @@ find_url
 end "$ingress${url:+, $url}"
 
 [ "$dry_run" = no ] || exit 0
-overlay=local
-[ "$images" != offline ] || overlay=local-offline
-[ "$ingress" != traefik-gateway ] || overlay=$overlay-gateway
-cat >"$settings" <<EOF
-provider=$provider
-kubeconfig=$kubeconfig
-images=$images
-overlay=$overlay
-url=$url
-local_root=$local_root
-EOF
+write_settings
 echo
 echo "The cluster is ready after $((SECONDS - started)) s. Next: scripts/k8s-deploy.sh$([ "$name" = staging ] || echo " --name $name")"
 echo "  kubectl --kubeconfig $kubeconfig get pods -A"

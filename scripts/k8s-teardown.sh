@@ -73,7 +73,6 @@ if [ ! -f "$state/made" ]; then
 	remove_secrets
 	exit 0
 fi
-[ -n "$provider" ] || provider=local
 case "$provider:$keep_data" in
 local:yes) confirm "Stop the cluster '$name'? Its data stays." ;;
 *) confirm "Remove the cluster '$name' with all data in it?" ;;

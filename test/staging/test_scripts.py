@@ -132,6 +132,18 @@ def test_kind_cluster_is_made_from_the_configuration(folder):
     assert f"--kubeconfig {folder}/state/mine/kubeconfig" in calls(folder), "never the user's own"
 
 
+def test_interrupted_setup_is_continued_and_removed(folder):
+    """What a run left half made is its own: the next one goes on with it, and teardown removes it."""
+    docker(folder)
+    program(folder, "kind", f'case "$1 $2" in "get clusters") [ ! -f {folder}/there ] || echo mine ;; "create cluster") touch {folder}/there; exit 1 ;; esac')
+    flags = ["--provider", "kind", "--name", "mine", "--images", "upstream", "--timeout", "2"]
+    assert call(folder, "setup", *flags).returncode == 1
+    again = call(folder, "setup", *flags)
+    assert again.returncode == 4 and "does not answer" in again.stderr, "not refused as somebody else's; the recorder has no API server"
+    assert call(folder, "teardown", "--name", "mine", "--yes").returncode == 0
+    assert "kind delete cluster --name mine" in calls(folder) and not (folder / "state" / "mine").exists()
+
+
 def test_kind_ports_of_ingress_nginx(folder):
     docker(folder)
     program(folder, "kind", f'case "$1 $2" in "create cluster") cp {folder}/state/mine/kind.yaml {folder}/config; exit 1 ;; esac')
@@ -145,7 +157,7 @@ def test_kind_cluster_of_somebody_else(folder):
     program(folder, "kind", 'case "$1 $2" in "get clusters") echo staging ;; esac')
     done = call(folder, "setup", "--provider", "kind", "--images", "upstream")
     assert done.returncode == 5 and "was not made by this script" in done.stderr
-    assert "create" not in calls(folder) and "delete" not in calls(folder)
+    assert "create" not in calls(folder) and "delete" not in calls(folder) and not (folder / "state").exists()
     assert call(folder, "teardown", "--provider", "kind", "--yes").returncode == 0
     assert "kind delete" not in calls(folder), "what was not made here is not removed"
 
