@@ -35,7 +35,7 @@ static const char examples_remove[] = "Examples:\n"
 /* Turns SIGINT and SIGTERM into a cancellation. */
 struct watcher {
 	struct cancel *cancel;
-	atomic_bool over;
+	atomic_bool over, interrupted;
 };
 
 static void *watch_signals(void *argument)
@@ -43,8 +43,10 @@ static void *watch_signals(void *argument)
 	struct watcher *watcher = argument;
 	while (!atomic_load(&watcher->over)) {
 		int number = signals_wait(200);
-		if (number == SIGINT || number == SIGTERM)
-			cancel_trigger(watcher->cancel);
+		if (number != SIGINT && number != SIGTERM)
+			continue;
+		atomic_store(&watcher->interrupted, true);
+		cancel_trigger(watcher->cancel);
 	}
 	return NULL;
 }
@@ -93,7 +95,10 @@ static int run(bool add, struct worker_options *options, bool quiet, bool json)
 	int code = add ? environment_worker_add(options, &result, &err) : environment_worker_remove(options, &result, &err);
 	atomic_store(&watcher.over, true);
 	(void)pthread_join(thread, NULL);
-	if (code < 0) {
+	if (code < 0 && atomic_load(&watcher.interrupted)) {
+		fprintf(stderr, "kamaji local %s: interrupted. Call it again to continue, or 'kamaji local worker remove' to clear away.\n",
+		        title);
+	} else if (code < 0) {
 		(void)local_fail(title, &err);
 		if (result.reasons.length)
 			fprintf(stderr, "  What was seen:\n%s", result.reasons.data);

@@ -156,7 +156,7 @@ static void explain_failure(const struct worker_task *task, struct buffer *reaso
 	JSON_CLEANUP json_t *status = task->directory ? node_control_status(task->directory, &err) : NULL;
 	if (status)
 		cluster_explain_node(status, task->directory, reasons);
-	if (task->tenant.kubeconfig)
+	if (task->tenant.kubeconfig && task->worker->joined)
 		cluster_explain_object(&(struct cluster_tool){ .kubectl = task->tenant.kubectl, .kubeconfig = task->tenant.kubeconfig },
 		                       "default", "node", task->worker->name, reasons);
 }

@@ -340,6 +340,18 @@ def test_add_killed_at_random_moments(cluster, blue, archive):
 
 
 @pytest.mark.proof
+def test_add_interrupted_says_how_to_go_on(cluster, blue):
+    process = subprocess.Popen([*cluster.command("worker")[:3], "add", blue.reference, "hasty", "--name", cluster.name, "--state-dir", str(cluster.root)],
+                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    wait_for("the record", lambda: any(one["name"] == "hasty" for one in records(cluster).values()), 30, pause=0.02)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 1 and "interrupted. Call it again to continue" in said, said
+    worker(cluster, "remove", blue.reference, "hasty", "--timeout", "20s")
+    assert blue.node("hasty") is None and not any(one["name"] == "hasty" for one in records(cluster).values())
+
+
+@pytest.mark.proof
 def test_remove_killed_at_random_moments(cluster, blue):
     seed = random.randrange(1 << 30)
     print(f"\nseed {seed}")
