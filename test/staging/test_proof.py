@@ -275,7 +275,7 @@ def test_teardown_leaves_nothing(cluster):
     running = subprocess.run(["ps", "-eo", "args", "-ww"], capture_output=True, text=True, check=True).stdout
     assert str(cluster.root / "env") not in running
     # By name: an address that is free again may be another environment's a moment later.
-    mine = re.compile(rf"\b(kj|kamaji)[-_.]{NAME}\b")
+    mine = re.compile(rf"\b(kj|kamaji|kamaji-local)-{NAME}\b")
     for what in (["ip", "link"], ["ip", "route"], ["nft", "list", "ruleset"], ["find", "/sys/fs/cgroup", "-type", "d", "-name", "kamaji*"]):
         found = mine.search(subprocess.run(what, capture_output=True, text=True, check=True).stdout)
         assert not found, f"{what}: {found.group(0)}"
