@@ -7,7 +7,7 @@ import time
 
 import pytest
 from api_client import ApiClient
-from harness import tenant
+from harness import HarnessError, tenant
 from manager_process import wait_for
 from tenant_checks import check_certificates, check_store, describe, owned, settled
 
@@ -117,5 +117,13 @@ def test_what_the_finalizer_keeps(harness, cherished):
     assert after["data"] == before["data"]
     wait_settled(harness)
     harness.kubectl("delete", "tenantcontrolplane", NAME, "--timeout=30s")
-    wait_for("all of it gone", lambda: not [item for item in harness.get("secrets,configmaps,services,deployments,ingresses", "", "default")["items"]
-                                            if item["metadata"]["name"].startswith(NAME)], 30)
+
+    def left() -> list[str]:
+        items = harness.get("secrets,configmaps,services,deployments,ingresses", "", "default")["items"]
+        return [f"{item['kind']}/{item['metadata']['name']}" for item in items if item["metadata"]["name"].startswith(NAME)]
+
+    # Dependents go by the cluster's garbage collector, which hears of a new kind of owner at its next look at the API, every 30 s.
+    try:
+        wait_for("all of it gone", lambda: not left(), 90)
+    except HarnessError:
+        raise AssertionError(f"still there: {left()}") from None
