@@ -25,6 +25,8 @@ class LocalCluster:
     # --- the command ------------------------------------------------------------------------------------------------
 
     def command(self, action: str, *flags: str) -> list[str]:
+        if action == "up":
+            flags = (f"--datastore={store_kind()}", *flags)
         return [binary(), "local", action, "--name", self.name, "--state-dir", str(self.root), *flags]
 
     def call(self, action: str, *flags: str, seconds: float = UP_SECONDS, check: bool = True) -> subprocess.CompletedProcess:
@@ -35,7 +37,7 @@ class LocalCluster:
 
     def up(self, *flags: str) -> float:
         start = time.monotonic()
-        self.call("up", "--audit", f"--datastore={store_kind()}", *flags)
+        self.call("up", "--audit", *flags)
         return time.monotonic() - start
 
     def down(self, *flags: str) -> None:

@@ -66,10 +66,12 @@ def ready(item: dict) -> dict:
 
 def is_settled(harness, case: str) -> bool:
     item = tenant_of(harness, case)
-    if case in BLOCKED:
-        return ready(item).get("status") == "False" and "kubernetesResources" in item["status"]
-    return (item["status"].get("observedGeneration") == item["metadata"]["generation"]
-            and item["status"]["kubernetesResources"]["deployment"].get("observedGeneration") is not None)
+    if case in BLOCKED and ready(item).get("status") != "False":
+        return False
+    if case in WITHOUT_DRIVER:
+        return "kubernetesResources" in item["status"]
+    return ((case in BLOCKED or item["status"].get("observedGeneration") == item["metadata"]["generation"])
+            and item["status"].get("kubernetesResources", {}).get("deployment", {}).get("observedGeneration") is not None)
 
 
 def settled_objects(harness, render, case: str, stores: list[dict]) -> dict:
