@@ -46,9 +46,9 @@ def processes() -> list[str]:
 
 
 def environment_of(process: pathlib.Path) -> str:
-    """The environment's cgroup, or "-"."""
+    """The cgroup of the environment and of the node in it, or "-"."""
     try:
-        found = re.search(r"/(kamaji-[^/\n]+)", process.joinpath("cgroup").read_text())
+        found = re.search(r"/(kamaji-[^/\n]+(?:/[^/\n]+)?)", process.joinpath("cgroup").read_text())
     except OSError:
         return "-"
     return found.group(1) if found else "-"
