@@ -13,7 +13,7 @@
 #include "kube/cache.h"
 #include "kube/client.h"
 
-/* Secrets that a person may have made before the tenant, without our labels. */
+/* Secrets that are ours by name, whatever labels they bear. */
 static const char *const secret_suffixes[] = {
 	SUFFIX_CA,
 	SUFFIX_FRONT_PROXY_CA,
@@ -105,19 +105,37 @@ static void add_versions(struct string_list *lines, struct kube_cache *cache, co
 		tenant_digest_version(lines, kind, entries.items[i]->key, entries.items[i]->uid, entries.items[i]->resource_version);
 }
 
-/* Secrets of our names without our labels are only in the metadata cache. */
-static void add_unlabelled_versions(struct tenant_snapshot *snapshot, struct string_list *lines)
+static bool is_among(const struct kube_entries *entries, const char *key)
 {
-	for (size_t i = 0; i < ARRAY_LENGTH(secret_suffixes); i++) {
-		const char *name = names_object(snapshot->arena, snapshot->tenant.name, secret_suffixes[i]);
-		KUBE_ENTRY_CLEANUP struct kube_entry *labelled =
-			kube_cache_get(snapshot->context->secrets, snapshot->tenant.namespace, name);
-		KUBE_ENTRY_CLEANUP struct kube_entry *entry =
-			kube_cache_get(snapshot->context->references, snapshot->tenant.namespace, name);
-
-		if (entry && !labelled)
-			tenant_digest_version(lines, "unlabelled", entry->key, entry->uid, entry->resource_version);
+	for (size_t i = 0; i < entries->count; i++) {
+		if (string_equal(entries->items[i]->key, key))
+			return true;
 	}
+	return false;
+}
+
+/* Secrets of our names that do not bear this tenant's labels: a person made them, or changed the labels. */
+static void find_strays(const struct tenant_snapshot *snapshot, struct kube_entries *strays)
+{
+	KUBE_ENTRIES_CLEANUP struct kube_entries labelled = { 0 };
+
+	kube_cache_by_index(snapshot->context->secrets, INDEX_TENANT, snapshot->key, &labelled);
+	for (size_t i = 0; i < ARRAY_LENGTH(secret_suffixes); i++) {
+		const char *key = arena_printf(snapshot->arena, "%s%s", snapshot->key, secret_suffixes[i]);
+		KUBE_ENTRY_CLEANUP struct kube_entry *entry = manager_context_secret(snapshot->context, key);
+
+		if (entry && !is_among(&labelled, key))
+			kube_entries_add(strays, entry);
+	}
+}
+
+static void add_stray_versions(const struct tenant_snapshot *snapshot, struct string_list *lines)
+{
+	KUBE_ENTRIES_CLEANUP struct kube_entries strays = { 0 };
+
+	find_strays(snapshot, &strays);
+	for (size_t i = 0; i < strays.count; i++)
+		tenant_digest_version(lines, "unlabelled", strays.items[i]->key, strays.items[i]->uid, strays.items[i]->resource_version);
 }
 
 static void add_store(struct tenant_snapshot *snapshot, struct string_list *lines, const char *name)
@@ -145,7 +163,7 @@ static void compute_digests(struct tenant_snapshot *snapshot)
 	add_versions(&lines, context->routes, "route", snapshot->key);
 	for (size_t i = 0; i < snapshot->input.gateway_count; i++)
 		tenant_digest_gateway(&lines, snapshot->input.gateways[i]);
-	add_unlabelled_versions(snapshot, &lines);
+	add_stray_versions(snapshot, &lines);
 	add_store(snapshot, &lines, snapshot->tenant.data_store);
 	for (size_t i = 0; i < snapshot->tenant.override_count; i++)
 		add_store(snapshot, &lines, snapshot->tenant.overrides[i].data_store);
@@ -208,28 +226,27 @@ static int collect_secret(json_t *item, void *argument)
 enum { TENANT_SECRETS_MAXIMUM = 128 }; /* ours are 13; generated kubeconfigs carry other labels */
 
 /* Nothing is asked of the server when neither cache knows a Secret of this tenant: the first pass of a new one. */
-static bool any_secret_known(struct tenant_snapshot *snapshot)
+static bool any_secret_known(const struct tenant_snapshot *snapshot)
 {
-	KUBE_ENTRIES_CLEANUP struct kube_entries entries = { 0 };
-	STRING_LIST_CLEANUP struct string_list unlabelled = { 0 };
+	KUBE_ENTRIES_CLEANUP struct kube_entries known = { 0 };
 
-	kube_cache_by_index(snapshot->context->secrets, INDEX_TENANT, snapshot->key, &entries);
-	add_unlabelled_versions(snapshot, &unlabelled);
-	return entries.count + unlabelled.count > 0;
+	kube_cache_by_index(snapshot->context->secrets, INDEX_TENANT, snapshot->key, &known);
+	find_strays(snapshot, &known);
+	return known.count > 0;
 }
 
-static int read_unlabelled(struct tenant_snapshot *snapshot, struct secret_collection *collection, struct cancel *cancel, struct error *err)
+static int read_strays(struct tenant_snapshot *snapshot, struct secret_collection *collection, struct cancel *cancel, struct error *err)
 {
-	struct manager_context *context = snapshot->context;
+	KUBE_ENTRIES_CLEANUP struct kube_entries strays = { 0 };
 
-	for (size_t i = 0; i < ARRAY_LENGTH(secret_suffixes); i++) {
-		const char *name = names_object(snapshot->arena, snapshot->tenant.name, secret_suffixes[i]);
-		KUBE_ENTRY_CLEANUP struct kube_entry *entry = kube_cache_get(context->references, snapshot->tenant.namespace, name);
+	find_strays(snapshot, &strays);
+	for (size_t i = 0; i < strays.count; i++) {
+		const char *name = strays.items[i]->name;
 
-		if (!entry || has_secret(snapshot, name))
+		if (has_secret(snapshot, name))
 			continue;
 		JSON_CLEANUP json_t *secret =
-			kube_client_get(context->client, &kube_resource_secret, snapshot->tenant.namespace, name, cancel, err);
+			kube_client_get(snapshot->context->client, &kube_resource_secret, snapshot->tenant.namespace, name, cancel, err);
 
 		if (secret)
 			(void)collect_secret(secret, collection);
@@ -260,7 +277,7 @@ static int read_secrets(struct tenant_snapshot *snapshot, struct cancel *cancel,
 	                     cancel, err) < 0)
 		return error_wrap(err, "Secrets of the tenant");
 	snapshot->input.secret_count = collection.count;
-	return read_unlabelled(snapshot, &collection, cancel, err);
+	return read_strays(snapshot, &collection, cancel, err);
 }
 
 static const char *text_of(const struct buffer *buffer)

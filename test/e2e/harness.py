@@ -184,10 +184,11 @@ class Harness:
             self.start_store()
             self.start_api_server()
             self._enable_store_authentication()
-            if controller_manager:
-                self.start_controller_manager()
             if crds:
                 self.install_crds(crds)
+            # After the kinds: its garbage collector looks for new ones every 30 s only, and asks ever less often for owners of a kind it does not know.
+            if controller_manager:
+                self.start_controller_manager()
         except BaseException:
             self.down()
             raise
