@@ -109,6 +109,10 @@
 #define CONDITION_DATA_STORE_VALIDATION "kamaji.clastix.io/DataStoreValidation"
 #define CONDITION_DATA_STORE_DELETION "kamaji.clastix.io/DataStoreAllowedDeletion"
 
+/* The operator's webhooks, as the operator itself and tenants' API servers name them. */
+#define WEBHOOK_SECRET "kamaji-webhook-server-cert" /* the serving certificate, in the operator's namespace */
+#define ADMISSION_PATH_WRITE_PERMISSION "/write-permission"
+
 /* "<tenant><suffix>". */
 const char *names_object(struct arena *arena, const char *tenant, const char *suffix);
 /* "<tenant>.<namespace>.svc": in every API server certificate, so it is the name to verify whatever address is dialled. */

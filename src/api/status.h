@@ -41,7 +41,7 @@ void status_set_phase(json_t *status, const char *phase, const char *version);
  */
 void status_set_condition(json_t *status, const char *type, const char *value, const char *reason, const char *message, int64_t generation,
                           int64_t now);
-/* The condition of that type, or NULL. Works on TenantControlPlanes and DataStores. */
+/* The condition of that type, or NULL. Works on every object that keeps its list in `conditions`. */
 const json_t *status_condition(const json_t *status, const char *type);
 
 /* True when writing `wanted` over `stored` would change nothing. Without `conditions_supported` (the server pruned them, because

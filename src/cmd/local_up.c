@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <pthread.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "cmd/local.h"
+#include "cmd/local_interrupt.h"
 #include "io/file.h"
-#include "io/signals.h"
-#include "io/thread.h"
 #include "local/component_place.h"
 #include "local/environment.h"
 #include "local/environment_up.h"
@@ -26,26 +22,6 @@ static const char examples[] = "Examples:\n"
 			       "  kamaji local up --sample-tenant         and one tenant cluster to try\n"
 			       "  kamaji local up --name second           another environment beside the first\n\n"
 			       "Exit codes: 0 running, 1 failed or interrupted (run it again to continue), 2 wrong command line.\n";
-
-/* Turns SIGINT and SIGTERM into a cancellation. */
-struct watcher {
-	struct cancel *cancel;
-	atomic_bool over;
-	atomic_int number;
-};
-
-static void *watch_signals(void *argument)
-{
-	struct watcher *watcher = argument;
-	while (!atomic_load(&watcher->over)) {
-		int number = signals_wait(200);
-		if (number != SIGINT && number != SIGTERM)
-			continue;
-		atomic_store(&watcher->number, number);
-		cancel_trigger(watcher->cancel);
-	}
-	return NULL;
-}
 
 static void print_times(struct progress *progress, const char *name)
 {
@@ -99,21 +75,19 @@ static int run_up(struct up_options *options, bool quiet)
 	struct error err;
 	struct progress progress;
 	struct up_result result = { 0 };
-	pthread_t thread;
+	struct local_interrupt interrupt;
 	CANCEL_CLEANUP struct cancel *cancel = cancel_new(NULL, UINT64_MAX);
-	struct watcher watcher = { .cancel = cancel };
 	progress_init(&progress, stderr, quiet);
 	options->cancel = cancel;
 	options->progress = &progress;
-	if (thread_start(&thread, "signals", watch_signals, &watcher, &err) < 0)
+	if (local_interrupt_begin(&interrupt, cancel, &err) < 0)
 		return local_fail("up", &err);
 	int code = environment_up(options, &result, &err);
-	atomic_store(&watcher.over, true);
-	(void)pthread_join(thread, NULL);
+	bool interrupted = local_interrupt_end(&interrupt);
 	if (code == 0) {
 		print_times(&progress, options->name);
 		print_next(options, &result);
-	} else if (atomic_load(&watcher.number)) {
+	} else if (interrupted) {
 		fprintf(stderr, "kamaji local up: interrupted. Run it again to continue, or 'kamaji local down --name %s' to clear away.\n",
 		        options->name);
 	} else {

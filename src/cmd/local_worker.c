@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `kamaji local worker add | remove TENANT NAME` */
-#include <pthread.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 
 #include "base/json.h"
 #include "cmd/local.h"
-#include "io/signals.h"
-#include "io/thread.h"
+#include "cmd/local_interrupt.h"
 #include "local/component_place.h"
 #include "local/environment.h"
 #include "local/environment_worker.h"
@@ -31,25 +27,6 @@ static const char examples_remove[] = "Examples:\n"
 				      "  kamaji local worker remove sample one\n"
 				      "  kamaji local worker remove sample one --timeout 10s --force\n\n"
 				      "Exit codes: 0 nothing is left (also when there was nothing), 1 failed, 2 wrong command line.\n";
-
-/* Turns SIGINT and SIGTERM into a cancellation. */
-struct watcher {
-	struct cancel *cancel;
-	atomic_bool over, interrupted;
-};
-
-static void *watch_signals(void *argument)
-{
-	struct watcher *watcher = argument;
-	while (!atomic_load(&watcher->over)) {
-		int number = signals_wait(200);
-		if (number != SIGINT && number != SIGTERM)
-			continue;
-		atomic_store(&watcher->interrupted, true);
-		cancel_trigger(watcher->cancel);
-	}
-	return NULL;
-}
 
 static void print_added(const struct worker_options *options, const struct worker_result *result, bool json)
 {
@@ -83,19 +60,17 @@ static int run(bool add, struct worker_options *options, bool quiet, bool json)
 	struct error err;
 	struct progress progress;
 	struct worker_result result = { 0 };
-	pthread_t thread;
+	struct local_interrupt interrupt;
 	const char *title = add ? "worker add" : "worker remove";
 	CANCEL_CLEANUP struct cancel *cancel = cancel_new(NULL, UINT64_MAX);
-	struct watcher watcher = { .cancel = cancel };
 	progress_init(&progress, stderr, quiet);
 	options->cancel = cancel;
 	options->progress = &progress;
-	if (thread_start(&thread, "signals", watch_signals, &watcher, &err) < 0)
+	if (local_interrupt_begin(&interrupt, cancel, &err) < 0)
 		return local_fail(title, &err);
 	int code = add ? environment_worker_add(options, &result, &err) : environment_worker_remove(options, &result, &err);
-	atomic_store(&watcher.over, true);
-	(void)pthread_join(thread, NULL);
-	if (code < 0 && atomic_load(&watcher.interrupted)) {
+	bool interrupted = local_interrupt_end(&interrupt);
+	if (code < 0 && interrupted) {
 		fprintf(stderr, "kamaji local %s: interrupted. Call it again to continue, or 'kamaji local worker remove' to clear away.\n",
 		        title);
 	} else if (code < 0) {

@@ -11,10 +11,6 @@
 #include "kube/cache.h"
 #include "kube/client.h"
 
-/* As webhook/webhook.h has them, a room that this one does not see. */
-#define SERVING_SECRET "kamaji-webhook-server-cert"
-#define DENIAL_PATH "/write-permission"
-
 enum { AUTHORITIES_MAXIMUM = 256 * 1024 };
 
 static bool is_served(const struct manager_options *options)
@@ -37,11 +33,11 @@ static int read_folder(const struct manager_options *options, struct buffer *pem
 static int read_secret(const struct manager_context *context, struct buffer *pem, struct cancel *cancel, struct error *err)
 {
 	JSON_CLEANUP json_t *secret =
-		kube_client_get(context->client, &kube_resource_secret, context->options->namespace_name, SERVING_SECRET, cancel, err);
+		kube_client_get(context->client, &kube_resource_secret, context->options->namespace_name, WEBHOOK_SECRET, cancel, err);
 	const json_t *value = json_object_get(json_at(secret, "data"), KEY_CA_CERTIFICATE);
 
 	if (!secret && err->class != ERROR_NOT_FOUND)
-		return error_wrap(err, "Secret %s", SERVING_SECRET);
+		return error_wrap(err, "Secret %s", WEBHOOK_SECRET);
 	error_clear(err);
 	if (!json_is_string(value))
 		return 0;
@@ -69,9 +65,9 @@ int cluster_guard_read(const struct manager_context *context, struct cluster_gua
 	if (read_folder(options, &folder, err) < 0 || read_secret(context, &secret, cancel, err) < 0)
 		return -1;
 	join(&folder, &secret);
-	guard->url = string_empty(options->webhook_url)
-	                     ? string_printf("https://%s.%s.svc:443" DENIAL_PATH, options->webhook_service, options->namespace_name)
-	                     : string_printf("%s" DENIAL_PATH, options->webhook_url);
+	guard->url = string_empty(options->webhook_url) ? string_printf("https://%s.%s.svc:443" ADMISSION_PATH_WRITE_PERMISSION,
+	                                                                options->webhook_service, options->namespace_name)
+	                                                : string_printf("%s" ADMISSION_PATH_WRITE_PERMISSION, options->webhook_url);
 	if (folder.length == 0)
 		return 0;
 	base64_encode(folder.data, folder.length, &text);
@@ -91,12 +87,12 @@ bool cluster_guard_is_secret(const struct manager_context *context, const char *
 	const char *namespace_name = context->options->namespace_name;
 	size_t length = strlen(namespace_name);
 
-	return strncmp(key, namespace_name, length) == 0 && string_equal(key + length, "/" SERVING_SECRET);
+	return strncmp(key, namespace_name, length) == 0 && string_equal(key + length, "/" WEBHOOK_SECRET);
 }
 
 void cluster_guard_digest(const struct manager_context *context, struct string_list *lines)
 {
-	KUBE_ENTRY_CLEANUP struct kube_entry *entry = kube_cache_get(context->references, context->options->namespace_name, SERVING_SECRET);
+	KUBE_ENTRY_CLEANUP struct kube_entry *entry = kube_cache_get(context->references, context->options->namespace_name, WEBHOOK_SECRET);
 
-	tenant_digest_version(lines, "serving certificate", SERVING_SECRET, entry ? entry->uid : "", entry ? entry->resource_version : "");
+	tenant_digest_version(lines, "serving certificate", WEBHOOK_SECRET, entry ? entry->uid : "", entry ? entry->resource_version : "");
 }

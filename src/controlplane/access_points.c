@@ -2,17 +2,12 @@
 /* status...gateway.accessPoints: from a route's parents over the Gateways' listeners to URLs. */
 #include <string.h>
 
+#include "api/status.h"
 #include "controlplane/gateway.h"
 
-static bool is_true(const json_t *conditions, const char *type)
+static bool is_true(const json_t *status, const char *type)
 {
-	json_t *condition;
-	size_t i;
-
-	json_array_foreach(conditions, i, condition)
-		if (string_equal(json_string_at(condition, "type"), type))
-			return string_equal(json_string_at(condition, "status"), "True");
-	return false;
+	return string_equal(json_string_at(status_condition(status, type), "status"), "True");
 }
 
 static const json_t *find_gateway(const struct pass *pass, const json_t *reference, const char *namespace)
@@ -50,8 +45,7 @@ json_t *access_points(const struct pass *pass, const json_t *route)
 	json_array_foreach(json_at(route, "status.parents"), i, parent) {
 		const json_t *reference = json_object_get(parent, "parentRef"), *gateway = find_gateway(pass, reference, namespace);
 
-		if (!gateway || !is_true(json_object_get(parent, "conditions"), "Accepted") ||
-		    !is_true(json_at(gateway, "status.conditions"), "Programmed"))
+		if (!gateway || !is_true(parent, "Accepted") || !is_true(json_object_get(gateway, "status"), "Programmed"))
 			continue;
 		json_array_foreach(json_at(gateway, "spec.listeners"), j, listener) {
 			int64_t port = json_integer_or(listener, "port", 0);

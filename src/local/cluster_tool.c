@@ -79,14 +79,19 @@ json_t *cluster_get(const struct cluster_tool *tool, struct error *err, ...)
 	return json_parse(output.data ? output.data : "", output.length, err);
 }
 
+static void begin_call_with(const struct cluster_tool *tool, struct call *call, va_list arguments)
+{
+	begin_call(tool, call);
+	for (const char *argument; (argument = va_arg(arguments, const char *));)
+		add_argument(call, argument);
+}
+
 int cluster_run(const struct cluster_tool *tool, struct buffer *output, struct error *err, ...)
 {
 	struct call call;
-	begin_call(tool, &call);
 	va_list arguments;
 	va_start(arguments, err);
-	for (const char *argument; (argument = va_arg(arguments, const char *));)
-		add_argument(&call, argument);
+	begin_call_with(tool, &call, arguments);
 	va_end(arguments);
 	return run_call(tool, &call, NULL, output, CLUSTER_CALL_MS, err);
 }
@@ -96,11 +101,9 @@ int cluster_run_limited(const struct cluster_tool *tool, uint64_t timeout_ms, st
 {
 	struct call call;
 	BUFFER_CLEANUP struct buffer complaints = { 0 };
-	begin_call(tool, &call);
 	va_list arguments;
 	va_start(arguments, err);
-	for (const char *argument; (argument = va_arg(arguments, const char *));)
-		add_argument(&call, argument);
+	begin_call_with(tool, &call, arguments);
 	va_end(arguments);
 	return run_loud_call(tool, &call, NULL, output, error_output ? error_output : &complaints, timeout_ms, err);
 }

@@ -268,20 +268,11 @@ json_t *node_admin_config(const struct node_admin_options *options)
 	return config;
 }
 
-static int write_text(const struct node_admin_options *options, const char *file, const char *text, struct error *err)
-{
-	FREE_CLEANUP char *path = string_printf("%s/%s", options->directory, file);
-	return file_write_atomic(path, text, strlen(text), 0600, err);
-}
-
 int node_admin_write(const struct node_admin_options *options, struct error *err)
 {
 	static const char *const folders[] = { "log", "var/lib/containerd", "var/lib/kubelet", "var/log/pods", "cni/net.d", "kubernetes" };
-	for (size_t i = 0; i < ARRAY_LENGTH(folders); i++) {
-		FREE_CLEANUP char *path = string_printf("%s/%s", options->directory, folders[i]);
-		if (file_make_directories(path, 0755, err) < 0)
-			return -1;
-	}
+	if (node_config_make_folders(options->directory, folders, ARRAY_LENGTH(folders), err) < 0)
+		return -1;
 	JSON_CLEANUP json_t *config = node_admin_config(options);
 	FREE_CLEANUP char *node = json_text(config);
 	FREE_CLEANUP char *containerd = node_admin_containerd_config(options);
@@ -290,9 +281,11 @@ int node_admin_write(const struct node_admin_options *options, struct error *err
 	FREE_CLEANUP char *cni = node_admin_cni_config(options);
 	static const char audit[] = "{\"apiVersion\":\"audit.k8s.io/v1\",\"kind\":\"Policy\",\"omitStages\":[\"RequestReceived\"],"
 				    "\"rules\":[{\"level\":\"Metadata\"}]}";
-	if (write_text(options, "containerd.toml", containerd, err) < 0 || write_text(options, "kubelet.json", kubelet, err) < 0 ||
-	    write_text(options, "kube-proxy.json", proxy, err) < 0 || write_text(options, "audit-policy.json", audit, err) < 0 ||
-	    write_text(options, "cni/net.d/10-kamaji.conflist", cni, err) < 0)
+	if (node_config_write(options->directory, "containerd.toml", containerd, err) < 0 ||
+	    node_config_write(options->directory, "kubelet.json", kubelet, err) < 0 ||
+	    node_config_write(options->directory, "kube-proxy.json", proxy, err) < 0 ||
+	    node_config_write(options->directory, "audit-policy.json", audit, err) < 0 ||
+	    node_config_write(options->directory, "cni/net.d/10-kamaji.conflist", cni, err) < 0)
 		return -1;
-	return write_text(options, "node.json", node, err);
+	return node_config_write(options->directory, "node.json", node, err);
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "local/node_config.h"
 
+#include "io/file.h"
+
 #include <string.h>
 
 struct reader {
@@ -164,4 +166,20 @@ json_t *node_config_process_new(const char *name, const struct string_list *argv
 	for (size_t i = 0; i < argv->count; i++)
 		json_array_append_new(list, json_string_new(argv->items[i]));
 	return json_build("{s:s, s:o}", "name", name, "argv", list);
+}
+
+int node_config_make_folders(const char *directory, const char *const *folders, size_t count, struct error *err)
+{
+	for (size_t i = 0; i < count; i++) {
+		FREE_CLEANUP char *path = string_printf("%s/%s", directory, folders[i]);
+		if (file_make_directories(path, 0755, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int node_config_write(const char *directory, const char *file, const char *text, struct error *err)
+{
+	FREE_CLEANUP char *path = string_printf("%s/%s", directory, file);
+	return file_write_atomic(path, text, strlen(text), 0600, err);
 }

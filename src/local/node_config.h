@@ -69,5 +69,10 @@ struct node_config {
  */
 int node_config_parse(const char *text, size_t length, struct arena *arena, struct node_config *ret_config, struct error *err);
 
+/* Makes these folders (relative, with parents, 0755) in a node's folder. */
+int node_config_make_folders(const char *directory, const char *const *folders, size_t count, struct error *err);
+/* Writes a file (relative path, 0600, replaced at once) into a node's folder. */
+int node_config_write(const char *directory, const char *file, const char *text, struct error *err);
+
 /* Helpers to build the JSON: a process with its argument vector; more members are put by the caller. New reference. */
 json_t *node_config_process_new(const char *name, const struct string_list *argv);

@@ -154,33 +154,24 @@ json_t *node_worker_config(const struct node_worker_options *options)
 	return config;
 }
 
-static int write_text(const char *directory, const char *file, const char *text, struct error *err)
-{
-	FREE_CLEANUP char *path = string_printf("%s/%s", directory, file);
-	return file_write_atomic(path, text, strlen(text), 0600, err);
-}
-
 int node_worker_write(const struct node_worker_options *options, struct error *err)
 {
 	static const char *const folders[] = { "log",          "socket",    "containerd",         "var/lib/containerd",  "var/lib/kubelet",
 		                               "var/log/pods", "cni/net.d", "kubernetes/patches", "kubernetes/manifests" };
-	for (size_t i = 0; i < ARRAY_LENGTH(folders); i++) {
-		FREE_CLEANUP char *path = string_printf("%s/%s", options->directory, folders[i]);
-		if (file_make_directories(path, 0755, err) < 0)
-			return -1;
-	}
+	if (node_config_make_folders(options->directory, folders, ARRAY_LENGTH(folders), err) < 0)
+		return -1;
 	JSON_CLEANUP json_t *config = node_worker_config(options);
 	FREE_CLEANUP char *node = json_text(config);
 	FREE_CLEANUP char *containerd = containerd_config(options);
 	FREE_CLEANUP char *patch = node_worker_kubelet_patch(options);
-	if (write_text(options->directory, "containerd/config.toml", containerd, err) < 0 ||
-	    write_text(options->directory, "kubernetes/patches/kubeletconfiguration+merge.json", patch, err) < 0)
+	if (node_config_write(options->directory, "containerd/config.toml", containerd, err) < 0 ||
+	    node_config_write(options->directory, "kubernetes/patches/kubeletconfiguration+merge.json", patch, err) < 0)
 		return -1;
-	return write_text(options->directory, "node.json", node, err);
+	return node_config_write(options->directory, "node.json", node, err);
 }
 
 int node_worker_write_cni(const char *directory, const char *pods, bool bridge_netfilter, struct error *err)
 {
 	FREE_CLEANUP char *text = node_worker_cni_config(pods, bridge_netfilter);
-	return write_text(directory, "cni/net.d/10-pods.conflist", text, err);
+	return node_config_write(directory, "cni/net.d/10-pods.conflist", text, err);
 }

@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "api/names.h" /* ADMISSION_PATH_WRITE_PERMISSION */
 #include "base/arena.h"
 #include "base/buffer.h"
 #include "base/error.h"
@@ -27,7 +28,6 @@
 #define ADMISSION_PATH_VALIDATE "/validate-kamaji-clastix-io-v1alpha1-tenantcontrolplane"
 #define ADMISSION_PATH_TELEMETRY "/telemetry"
 #define ADMISSION_PATH_FREEZE "/migrate"
-#define ADMISSION_PATH_WRITE_PERMISSION "/write-permission"
 #define ADMISSION_PATH_CONVERT "/convert"
 
 enum {

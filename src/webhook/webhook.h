@@ -19,12 +19,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "api/names.h" /* WEBHOOK_SECRET */
 #include "base/error.h"
 #include "base/json.h"
 #include "io/cancel.h"
 #include "io/loop.h"
 
-#define WEBHOOK_SECRET "kamaji-webhook-server-cert"
 #define WEBHOOK_VALIDATING "kamaji-validating-webhook-configuration"
 #define WEBHOOK_MUTATING "kamaji-mutating-webhook-configuration"
 #define WEBHOOK_CRD "tenantcontrolplanes.kamaji.clastix.io"
