@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import time
 
+import leftovers
 from api_client import ApiClient
 from harness import HarnessError, component, run, store_kind, tail
 from manager_process import binary, wait_for
@@ -135,3 +138,20 @@ def environment_root(folder: pathlib.Path) -> pathlib.Path:
     root = pathlib.Path(os.environ.get("KAMAJI_E2E_ROOT", "/var/tmp")) / f"kamaji-e2e-{os.getpid()}-{folder.name[-6:]}"
     root.mkdir(mode=0o700, parents=True)
     return root
+
+
+@contextlib.contextmanager
+def whole_life(name: str, folder: pathlib.Path):
+    """An environment that is up; after its end the machine must be what it was before."""
+    before = leftovers.picture()
+    root = environment_root(folder)
+    running = LocalCluster(name, root)
+    took = running.up()
+    print(f"\nlocal up: {took:.1f} s")
+    try:
+        yield running
+    finally:
+        running.down()
+    left = leftovers.difference(before, leftovers.picture(), (name,), str(root))
+    shutil.rmtree(root)
+    assert not left, "down left something behind:\n" + "\n".join(left)

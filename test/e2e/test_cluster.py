@@ -6,16 +6,14 @@ import os
 import pathlib
 import random
 import re
-import shutil
 import signal
 import statistics
 import subprocess
 import time
 
-import leftovers
 import pytest
 from harness import HarnessError, tenant
-from local_cluster import NAMESPACE, LocalCluster, environment_root
+from local_cluster import NAMESPACE, LocalCluster, whole_life
 from manager_process import binary, wait_for
 from tenant_checks import check_complete, keys_below, leaks, users_and_roles
 
@@ -28,18 +26,8 @@ OPERATOR_USER = re.compile(rf"^system:serviceaccount:{NAMESPACE}:")
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    before = leftovers.picture()
-    root = environment_root(tmp_path_factory.mktemp("cluster"))
-    running = LocalCluster("e2e", root)
-    took = running.up()
-    print(f"\nlocal up: {took:.1f} s")
-    try:
+    with whole_life("e2e", tmp_path_factory.mktemp("cluster")) as running:
         yield running
-    finally:
-        running.down()
-    left = leftovers.difference(before, leftovers.picture(), ("e2e",), str(root))
-    shutil.rmtree(root)
-    assert not left, "down left something behind:\n" + "\n".join(left)
 
 
 def pods_tenant(name: str, **spec) -> dict:

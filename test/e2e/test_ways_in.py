@@ -9,14 +9,12 @@ import io
 import ipaddress
 import json
 import pathlib
-import shutil
 import socket
 import subprocess
 
-import leftovers
 import pytest
 from harness import HarnessError
-from local_cluster import NAMESPACE, LocalCluster, environment_root
+from local_cluster import NAMESPACE, LocalCluster, whole_life
 from manager_process import wait_for
 from worker_tools import Tenant, add, make_tenant, record_of, worker
 
@@ -29,21 +27,12 @@ INGRESS_HOST, ROUTE_HOST = "inn.example.test", "road.example.test"
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    before = leftovers.picture()
-    root = environment_root(tmp_path_factory.mktemp("ways"))
-    running = LocalCluster(NAME, root)
-    running.up()
-    try:
+    with whole_life(NAME, tmp_path_factory.mktemp("ways")) as running:
         # The operator looks for the Gateway API when it starts.
         running.kubectl("apply", "-f", str(CRDS))
         running.kubectl("rollout", "restart", "deployment/kamaji", "-n", NAMESPACE)
         running.kubectl("rollout", "status", "deployment/kamaji", "-n", NAMESPACE, "--timeout=90s")
         yield running
-    finally:
-        running.down()
-    left = leftovers.difference(before, leftovers.picture(), (NAME,), str(root))
-    shutil.rmtree(root)
-    assert not left, "down left something behind:\n" + "\n".join(left)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ import os
 import pathlib
 import random
 import re
-import shutil
 import signal
 import subprocess
 import time
@@ -15,7 +14,7 @@ import leftovers
 import probe_image
 import pytest
 from harness import HarnessError
-from local_cluster import LocalCluster, environment_root
+from local_cluster import whole_life
 from manager_process import wait_for
 from worker_tools import Tenant, add, give_image, make_tenant, record_of, records, worker
 
@@ -31,17 +30,8 @@ def archive(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    before = leftovers.picture()
-    root = environment_root(tmp_path_factory.mktemp("workers"))
-    running = LocalCluster(NAME, root)
-    running.up()
-    try:
+    with whole_life(NAME, tmp_path_factory.mktemp("workers")) as running:
         yield running
-    finally:
-        running.down()
-    left = leftovers.difference(before, leftovers.picture(), (NAME,), str(root))
-    shutil.rmtree(root)
-    assert not left, "down left something behind:\n" + "\n".join(left)
 
 
 @pytest.fixture(scope="module")
