@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(stores.missing() is not None, reason=str(stores.
 FOLDER = stores.ROOT / "test" / "differential"
 # Every commit is measured against the same requests and against new ones; the proof takes as many new ones as it is told (seeds are printed).
 OPERATIONS = os.environ.get("KAMAJI_DIFFERENTIAL_OPERATIONS")
-BOUNDS = [["--operations", OPERATIONS]] if OPERATIONS else [["--duration", "120s", "--seed", "20261121"], ["--duration", "60s"]]
+BOUNDS = [["--operations", OPERATIONS]] if OPERATIONS else [["--duration", "120s", "--seed", "20261121"], ["--duration", "450s"]]
 KILLS = os.environ.get("KAMAJI_CRASH_KILLS", "20")
 
 
@@ -40,6 +40,7 @@ def run(command: list[str]) -> str:
     return done.stdout
 
 
+@pytest.mark.differential
 @pytest.mark.parametrize("bound", BOUNDS, ids=" ".join)
 def test_differential(programs, tmp_path, bound):
     """Requests of every kind, watches opened afterwards and watches that were open meanwhile, leases that end by themselves."""
@@ -90,6 +91,7 @@ def test_abuse(programs, tmp_path):
         assert "refused and unharmed" in text
 
 
+@pytest.mark.differential
 @pytest.mark.parametrize("seed", [["--seed", "20261121"], []], ids=["fixed", "fresh"])
 def test_authentication_differential(programs, tmp_path, seed):
     """Users, roles and permissions change at random; users named by certificates and by tokens are let through and refused as by etcd."""
