@@ -32,6 +32,7 @@ struct key_record {
 	struct key_version *versions; /* oldest first; points to `first` while there is one */
 	uint32_t count, capacity;
 	struct key_version first;
+	uint32_t lease_place; /* in the key list of the lease that the head names, while it names one: lease_table.h */
 	uint32_t key_length;
 	char key[];
 };

@@ -133,17 +133,18 @@ void lease_attach(struct lease *lease, struct key_record *record)
 		if (lease->keys == NULL)
 			abort();
 	}
+	record->lease_place = lease->count;
 	lease->keys[lease->count++] = record;
 }
 
 void lease_detach(struct lease *lease, const struct key_record *record)
 {
-	for (uint32_t i = 0; i < lease->count; i++) {
-		if (lease->keys[i] == record) {
-			lease->keys[i] = lease->keys[--lease->count];
-			return;
-		}
-	}
+	uint32_t place = record->lease_place;
+
+	if (place >= lease->count || lease->keys[place] != record)
+		return;
+	lease->keys[place] = lease->keys[--lease->count];
+	lease->keys[place]->lease_place = place;
 }
 
 void lease_table_free(struct lease_table *table)

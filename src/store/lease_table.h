@@ -33,7 +33,8 @@ void lease_table_remove(struct lease_table *table, struct lease *lease);
 void lease_table_renew(struct lease_table *table, struct lease *lease, uint64_t now_ms);
 /* The one that ends first, or NULL. */
 struct lease *lease_table_first(const struct lease_table *table);
-void lease_attach(struct lease *lease, struct key_record *record);       /* that is not attached to it yet */
+/* A key hangs on one lease at a time: detach it from the old one first. Both take O(1), however many keys the lease has. */
+void lease_attach(struct lease *lease, struct key_record *record);       /* that is not attached yet */
 void lease_detach(struct lease *lease, const struct key_record *record); /* not attached is fine */
 /* All leases, unordered: index from 0 to table->count - 1. */
 static inline struct lease *lease_table_at(const struct lease_table *table, size_t index)

@@ -206,6 +206,39 @@ static void leases_end_with_their_keys(void **state)
 	assert_int_equal(space_lease_revoke(fixture->space, 7, &revision, &sequence), STORE_LEASE_NOT_FOUND);
 }
 
+static void keys_move_from_lease_to_lease(void **state)
+{
+	enum { KEYS = 500, MOVES = 20000, LEASES = 3 };
+	struct fixture *fixture = *state;
+	int64_t holder[KEYS] = { 0 }, revision;
+	uint32_t held[LEASES + 1] = { 0 };
+	struct lease *lease;
+	uint64_t sequence;
+
+	srandom(11);
+	for (int64_t id = 1; id <= LEASES; id++)
+		assert_int_equal(space_lease_grant(fixture->space, id, 600, 1000, &lease, &sequence), STORE_OK);
+	for (int i = 0; i < MOVES; i++) {
+		int number = (int)(random() % KEYS);
+		char key[16];
+
+		(void)snprintf(key, sizeof(key), "k%d", number);
+		holder[number] = random() % (LEASES + 1);
+		assert_int_equal(put(fixture, key, "1", holder[number]), STORE_OK);
+	}
+	for (int i = 0; i < KEYS; i++)
+		held[holder[i]]++;
+	for (int64_t id = 1; id <= LEASES; id++) {
+		lease = lease_table_find(space_leases(fixture->space), id);
+		assert_int_equal(lease->count, held[id]);
+		for (uint32_t i = 0; i < lease->count; i++)
+			assert_int_equal(key_record_head(lease->keys[i])->lease, id);
+	}
+	assert_int_equal(space_lease_revoke(fixture->space, 2, &revision, &sequence), STORE_OK);
+	become_visible(fixture);
+	assert_int_equal(range(fixture, "k", "l", 0, 0).count, KEYS - held[2]);
+}
+
 /* The whole history, kept plainly. */
 enum { MODEL_KEYS = 30, MODEL_REVISIONS = 6000 };
 
@@ -424,6 +457,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_transaction_compares_writes_and_reads, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(refused_changes_change_nothing, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(leases_end_with_their_keys, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(keys_move_from_lease_to_lease, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(random_history_matches_a_plain_one, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(old_and_future_revisions_are_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(sorting_and_filters, set_up, tear_down),
