@@ -2,18 +2,21 @@
 #include "base/clock.h"
 
 #include <ctype.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
-static uint64_t (*test_monotonic)(void);
-static int64_t (*test_wall)(void);
+/* Set while other threads read the time. */
+static uint64_t (*_Atomic test_monotonic)(void);
+static int64_t (*_Atomic test_wall)(void);
 
 uint64_t clock_monotonic_ns(void)
 {
+	uint64_t (*test)(void) = atomic_load_explicit(&test_monotonic, memory_order_acquire);
 	struct timespec now;
 
-	if (test_monotonic != NULL)
-		return test_monotonic();
+	if (test != NULL)
+		return test();
 	(void)clock_gettime(CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
@@ -33,10 +36,11 @@ uint64_t clock_thread_cpu_ns(void)
 
 int64_t clock_wall_micros(void)
 {
+	int64_t (*test)(void) = atomic_load_explicit(&test_wall, memory_order_acquire);
 	struct timespec now;
 
-	if (test_wall != NULL)
-		return test_wall();
+	if (test != NULL)
+		return test();
 	(void)clock_gettime(CLOCK_REALTIME, &now);
 	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }

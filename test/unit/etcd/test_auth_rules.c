@@ -295,7 +295,8 @@ static void test_restart(void **state)
 	on_loop(look_again);
 }
 
-static uint64_t test_time = UINT64_C(1000000000);
+/* The log's thread reads the time too. */
+static _Atomic uint64_t test_time = UINT64_C(1000000000);
 
 static uint64_t read_test_time(void)
 {
