@@ -20,7 +20,8 @@ static const char about[] = "Usage: kamaji local up [OPTIONS]\n\n"
 static const char examples[] = "Examples:\n"
 			       "  kamaji local up                         an admin cluster with the operator\n"
 			       "  kamaji local up --sample-tenant         and one tenant cluster to try\n"
-			       "  kamaji local up --name second           another environment beside the first\n\n"
+			       "  kamaji local up --name second           another environment beside the first\n"
+			       "  kamaji local up --kubernetes-version v1.35.0   images for tenants of another version, too\n\n"
 			       "Exit codes: 0 running, 1 failed or interrupted (run it again to continue), 2 wrong command line.\n";
 
 static void print_times(struct progress *progress, const char *name)
@@ -104,9 +105,12 @@ static int run_up(struct up_options *options, bool quiet)
 
 int cmd_local_up(int argc, char **argv)
 {
-	struct up_options options = {
-		.name = LOCAL_DEFAULT_NAME, .state_root = LOCAL_STATE_ROOT, .datastore = "", .wait_timeout_ms = 600000
-	};
+	STRING_LIST_CLEANUP struct string_list versions = { 0 };
+	struct up_options options = { .name = LOCAL_DEFAULT_NAME,
+		                      .state_root = LOCAL_STATE_ROOT,
+		                      .kubernetes_versions = &versions,
+		                      .datastore = "",
+		                      .wait_timeout_ms = 600000 };
 	bool quiet = false;
 	const struct option_definition definitions[] = {
 		{ .name = "name", .type = OPTION_STRING, .target = &options.name, .help = "name of the environment" },
@@ -134,6 +138,10 @@ int cmd_local_up(int argc, char **argv)
 		  .target = &options.no_download,
 		  .help = "do not try the official downloads" },
 		{ .name = "no-build", .type = OPTION_BOOLEAN, .target = &options.no_build, .help = "do not build from Go modules" },
+		{ .name = "kubernetes-version",
+		  .type = OPTION_LIST,
+		  .target = &versions,
+		  .help = "bring the images for tenants of this version, too (v1.35.0; those that components.lock has); may be repeated" },
 		{ .name = "datastore",
 		  .type = OPTION_CHOICE,
 		  .target = &options.datastore,

@@ -15,16 +15,18 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "base/strings.h"
 #include "io/cancel.h"
 #include "local/progress.h"
 
 struct up_options {
 	const char *name;
 	const char *state_root;
-	const char *program;         /* this program, absolute */
-	const char *block;           /* "10.77.0.0/16"; NULL: chosen */
-	const char *components_from; /* folder; NULL: none */
-	const char *datastore;       /* "etcd" or "kamaji"; "": what the environment has, kamaji for a new one */
+	const char *program;                           /* this program, absolute */
+	const char *block;                             /* "10.77.0.0/16"; NULL: chosen */
+	const char *components_from;                   /* folder; NULL: none */
+	const struct string_list *kubernetes_versions; /* whose images are brought beside the default version's; NULL: none */
+	const char *datastore;                         /* "etcd" or "kamaji"; "": what the environment has, kamaji for a new one */
 	bool no_download, no_build;
 	bool audit;
 	bool without_operator; /* the admin cluster alone */

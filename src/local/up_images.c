@@ -19,10 +19,31 @@ static void note_base_ready(void *context)
 	pthread_cond_broadcast(&images->changed);
 }
 
+/* The default version first: the admin cluster's own, and the sample tenant's. */
+static struct image_set *choose_images(struct up *up, struct error *err)
+{
+	const struct component *own = component_lock_find(up->lock, "kubernetes", NULL, err);
+	const struct string_list *wanted = up->options->kubernetes_versions;
+	const char *versions[COMPONENT_MAX + 1] = { NULL };
+	size_t count = 0;
+	if (!own)
+		return NULL;
+	versions[count++] = own->version;
+	for (size_t i = 0; wanted && i < wanted->count; i++) {
+		bool known = false;
+		for (size_t j = 0; j < count; j++)
+			known |= string_equal(versions[j], wanted->items[i]);
+		/* Every one of them is in the lock, so that they are never more than fit. */
+		if (!known && count < COMPONENT_MAX)
+			versions[count++] = wanted->items[i];
+	}
+	return image_set_new(up->fetch, versions, up->options->program, err);
+}
+
 static int bring_images(struct up *up, struct error *err)
 {
 	FREE_CLEANUP char *socket = node_admin_containerd_socket(up->node_directory);
-	IMAGE_SET_CLEANUP struct image_set *set = image_set_new(up->fetch, NULL, up->options->program, err);
+	IMAGE_SET_CLEANUP struct image_set *set = choose_images(up, err);
 	if (!set || up_wait_process(up, "containerd", err) < 0)
 		return -1;
 	const struct node_images_options options = {

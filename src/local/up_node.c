@@ -101,10 +101,30 @@ static int find_programs(struct up *up, struct error *err)
 	return 0;
 }
 
+/* Beside the default versions of everything. */
+static int get_wanted_versions(struct up *up, struct error *err)
+{
+	const struct string_list *versions = up->options->kubernetes_versions;
+	for (size_t i = 0; versions && i < versions->count; i++)
+		if (component_ensure(up->fetch, "kubernetes", versions->items[i], up->options->cancel, err) < 0)
+			return -1;
+	return 0;
+}
+
+/* Before minutes go by in building what is known. */
+static int check_wanted_versions(struct up *up, struct error *err)
+{
+	const struct string_list *versions = up->options->kubernetes_versions;
+	for (size_t i = 0; versions && i < versions->count; i++)
+		if (!component_lock_find(up->lock, "kubernetes", versions->items[i], err))
+			return error_wrap(err, "--kubernetes-version");
+	return 0;
+}
+
 static int get_components(struct up *up, struct error *err)
 {
 	up->lock = component_lock_read(NULL, err);
-	if (!up->lock)
+	if (!up->lock || check_wanted_versions(up, err) < 0)
 		return -1;
 	const struct component_fetch_options options = {
 		.lock = up->lock,
@@ -115,7 +135,7 @@ static int get_components(struct up *up, struct error *err)
 		.context = up,
 	};
 	up->fetch = component_fetch_new(&options, err);
-	if (!up->fetch || component_ensure_all(up->fetch, up->options->cancel, err) < 0)
+	if (!up->fetch || component_ensure_all(up->fetch, up->options->cancel, err) < 0 || get_wanted_versions(up, err) < 0)
 		return -1;
 	return find_programs(up, err);
 }

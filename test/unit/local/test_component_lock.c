@@ -177,6 +177,7 @@ static void test_own_lock(void **state)
 		assert_true(string_has_suffix(IMAGE_COREDNS, component_lock_find(lock, "coredns", NULL, &err)->version));
 		assert_true(string_has_suffix(IMAGE_LOCAL_PATH, component_lock_find(lock, "local-path-provisioner", NULL, &err)->version));
 		assert_int_equal(component_lock_find(lock, "kubernetes", NULL, &err)->file_count, 7);
+		assert_false(component_lock_find(lock, "kubernetes", "v1.35.0", &err)->is_default); /* for the proof of an upgrade */
 	}
 }
 

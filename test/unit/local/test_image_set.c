@@ -83,6 +83,15 @@ static size_t find(const struct image_set *set, const char *reference)
 	return 0;
 }
 
+static bool holds(const char *path, const char *text)
+{
+	BUFFER_CLEANUP struct buffer bytes = { 0 };
+	struct error err = { 0 };
+
+	assert_int_equal(file_read(path, 512u << 20, &bytes, &err), 0);
+	return memmem(bytes.data, bytes.length, text, strlen(text)) != NULL;
+}
+
 static void test_names(void **state)
 {
 	struct scene scene;
@@ -108,6 +117,25 @@ static void test_names(void **state)
 	close_scene(&scene);
 }
 
+/* Two versions side by side: each control plane's images, and everything else once. */
+static void test_versions(void **state)
+{
+	static const char *const versions[] = { "v1.36.3", "v1.35.0", NULL };
+	struct scene scene;
+	struct error err = { 0 };
+	const char *path;
+
+	open_scene(&scene);
+	struct image_set *both = image_set_new(scene.fetch, versions, NULL, &err);
+	assert_non_null(both);
+	assert_int_equal(image_set_count(both), image_set_count(scene.set) + 4);
+	(void)find(both, "registry.k8s.io/kube-apiserver:v1.36.3");
+	assert_int_equal(image_set_archive(both, find(both, "registry.k8s.io/kube-apiserver:v1.35.0"), &path, NULL, &err), 0);
+	assert_true(holds(path, "\"io.kamaji.component.version\":\"v1.35.0\""));
+	image_set_free(both);
+	close_scene(&scene);
+}
+
 /* Without a registry: what is there stays, what is missing is made here; our own is renewed when it is another. */
 static void test_decide(void **state)
 {
@@ -123,15 +151,6 @@ static void test_decide(void **state)
 	assert_int_equal(image_set_decide(scene.set, own, true, false), IMAGE_IMPORT);
 	assert_int_equal(image_set_decide(scene.set, own, false, false), IMAGE_IMPORT);
 	close_scene(&scene);
-}
-
-static bool holds(const char *path, const char *text)
-{
-	BUFFER_CLEANUP struct buffer bytes = { 0 };
-	struct error err = { 0 };
-
-	assert_int_equal(file_read(path, 512u << 20, &bytes, &err), 0);
-	return memmem(bytes.data, bytes.length, text, strlen(text)) != NULL;
 }
 
 static void test_labels(void **state)
@@ -199,11 +218,8 @@ static void test_missing_component(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_names),
-		cmocka_unit_test(test_decide),
-		cmocka_unit_test(test_labels),
-		cmocka_unit_test(test_reuse),
-		cmocka_unit_test(test_missing_component),
+		cmocka_unit_test(test_names),  cmocka_unit_test(test_versions), cmocka_unit_test(test_decide),
+		cmocka_unit_test(test_labels), cmocka_unit_test(test_reuse),    cmocka_unit_test(test_missing_component),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
