@@ -5,7 +5,7 @@
 
 #include "grpc/protobuf.h"
 
-enum { TAG_BYTES = 2, WATCH_EVENTS = 11 };
+enum { TAG_BYTES = 2, WATCH_EVENTS = 11, NUMBERS_MAXIMUM = 5 * 11 /* of a tag and ten bytes each */ };
 
 static void put_tag(struct buffer *out, uint32_t number)
 {
@@ -50,16 +50,68 @@ size_t etcd_key_value_size(const struct key_value *item)
 	       number_size(item->version) + bytes_size(blob_bytes(item->value).length) + number_size(item->lease);
 }
 
+static char *place_varint(char *at, uint64_t value)
+{
+	for (; value >= 0x80; value >>= 7)
+		*at++ = (char)(value | 0x80);
+	*at++ = (char)value;
+	return at;
+}
+
+static char *place_number(char *at, unsigned number, int64_t value)
+{
+	if (value == 0)
+		return at;
+	*at++ = (char)(number << 3);
+	return place_varint(at, (uint64_t)value);
+}
+
+static char *place_length(char *at, unsigned number, size_t length)
+{
+	if (length == 0)
+		return at;
+	*at++ = (char)(number << 3 | TAG_BYTES);
+	return place_varint(at, length);
+}
+
+/* Lists are long and made of these: their room is taken once, not byte by byte. */
+static void put_before_value(struct buffer *out, const struct key_value *item)
+{
+	char *start = buffer_reserve(out, item->key.length + NUMBERS_MAXIMUM), *at = start;
+
+	if (start == NULL)
+		return;
+	at = place_length(at, 1, item->key.length);
+	if (item->key.length > 0)
+		memcpy(at, item->key.data, item->key.length);
+	at += item->key.length;
+	at = place_number(at, 2, item->create_revision);
+	at = place_number(at, 3, item->mod_revision);
+	at = place_number(at, 4, item->version);
+	at = place_length(at, 5, blob_bytes(item->value).length);
+	*at = '\0';
+	out->length += (size_t)(at - start);
+}
+
+void etcd_encode_before_value(struct buffer *out, uint32_t number, const struct key_value *item)
+{
+	put_tag(out, number);
+	protobuf_put_varint(out, etcd_key_value_size(item));
+	put_before_value(out, item);
+}
+
+void etcd_encode_after_value(struct buffer *out, const struct key_value *item)
+{
+	protobuf_put_signed(out, 6, item->lease);
+}
+
 void etcd_encode_key_value(struct buffer *out, const struct key_value *item)
 {
 	struct bytes value = blob_bytes(item->value);
 
-	protobuf_put_bytes(out, 1, item->key.data, item->key.length);
-	protobuf_put_signed(out, 2, item->create_revision);
-	protobuf_put_signed(out, 3, item->mod_revision);
-	protobuf_put_signed(out, 4, item->version);
-	protobuf_put_bytes(out, 5, value.data, value.length);
-	protobuf_put_signed(out, 6, item->lease);
+	put_before_value(out, item);
+	(void)buffer_append(out, value.data, value.length);
+	etcd_encode_after_value(out, item);
 }
 
 void etcd_encode_element(struct buffer *out, uint32_t number, const struct key_value *item)
@@ -79,6 +131,11 @@ void etcd_encode_range(struct buffer *out, const struct etcd_header *header, con
 	etcd_encode_header(out, header);
 	for (size_t i = 0; i < result->count; i++)
 		etcd_encode_element(out, 2, &result->items[i]);
+	etcd_encode_range_end(out, result);
+}
+
+void etcd_encode_range_end(struct buffer *out, const struct range_result *result)
+{
 	protobuf_put_boolean(out, 3, result->more);
 	protobuf_put_signed(out, 4, result->total);
 }

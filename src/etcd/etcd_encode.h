@@ -17,7 +17,11 @@ size_t etcd_key_value_size(const struct key_value *item);
 void etcd_encode_key_value(struct buffer *out, const struct key_value *item); /* bare */
 /* As field `number` of the answer. */
 void etcd_encode_element(struct buffer *out, uint32_t number, const struct key_value *item);
+/* The same without the value's bytes, which come between. */
+void etcd_encode_before_value(struct buffer *out, uint32_t number, const struct key_value *item);
+void etcd_encode_after_value(struct buffer *out, const struct key_value *item);
 void etcd_encode_range(struct buffer *out, const struct etcd_header *header, const struct range_result *result);
+void etcd_encode_range_end(struct buffer *out, const struct range_result *result); /* what follows the last element */
 void etcd_encode_put(struct buffer *out, const struct etcd_header *header, const struct operation_result *result);
 void etcd_encode_delete(struct buffer *out, const struct etcd_header *header, const struct operation_result *result);
 void etcd_encode_txn(struct buffer *out, const struct etcd_header *header, const struct operation_result *result);

@@ -1,17 +1,44 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 
+#include "etcd/answer_parts.h"
 #include "etcd/etcd_int.h"
 #include "etcd/kv_auth.h"
 #include "etcd/kv_check.h"
 #include "etcd/kv_decode.h"
 #include "etcd/range_stream.h"
 
+enum { ELEMENT_NUMBERS = 32 }; /* tags, lengths and revisions of an element, about */
+
+/* Long ones leave without a copy of their values. */
+static void answer_range(struct grpc_call *call, const struct etcd_header *header, const struct range_result *result)
+{
+	struct buffer answer BUFFER_CLEANUP = { 0 };
+	struct answer_parts *parts;
+	size_t text = 0, values = 0;
+
+	for (size_t i = 0; i < result->count; i++) {
+		text += result->items[i].key.length + ELEMENT_NUMBERS;
+		values += blob_bytes(result->items[i].value).length;
+	}
+	if (text + values < ANSWER_PARTS_WORTH) {
+		etcd_encode_range(&answer, header, result);
+		etcd_answer(call, &answer);
+		return;
+	}
+	parts = answer_parts_new(result->count, text);
+	etcd_encode_header(answer_parts_text(parts), header);
+	for (size_t i = 0; i < result->count; i++)
+		answer_parts_element(parts, 2, &result->items[i]);
+	etcd_encode_range_end(answer_parts_text(parts), result);
+	answer_parts_send(parts, call);
+	grpc_call_finish(call, 0, NULL);
+}
+
 static void serve_range(struct grpc_call *call, const char *bytes, size_t length, void *argument)
 {
 	struct etcd_server *server = argument;
 	struct arena *arena ARENA_CLEANUP = arena_new();
-	struct buffer answer BUFFER_CLEANUP = { 0 };
 	const struct etcd_error *error;
 	struct range_request request;
 	struct range_result result;
@@ -34,8 +61,7 @@ static void serve_range(struct grpc_call *call, const char *bytes, size_t length
 		return;
 	}
 	header = etcd_header(server, space_visible_revision(server->space));
-	etcd_encode_range(&answer, &header, &result);
-	etcd_answer(call, &answer);
+	answer_range(call, &header, &result);
 }
 
 /* The rest of every change: permissions, quota, the state itself; the answer is held until the change is durable. */

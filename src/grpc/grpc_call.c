@@ -372,6 +372,17 @@ void grpc_call_send_buffer(struct grpc_call *call, struct buffer *message)
 	http2_stream_send_buffer(call->stream, message, false);
 }
 
+void grpc_call_send_loan(struct grpc_call *call, struct loan *loan)
+{
+	if (call->finished) {
+		loan->release(loan);
+		return;
+	}
+	grpc_call_send_begin(call, loan_length(loan));
+	http2_stream_expect(call->stream, 0);
+	http2_stream_lend(call->stream, loan, false);
+}
+
 size_t grpc_call_queued(const struct grpc_call *call)
 {
 	return call->finished ? 0 : http2_stream_queued(call->stream);

@@ -16,6 +16,7 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "base/loan.h"
 #include "io/loop.h"
 #include "net/tls.h"
 
@@ -120,6 +121,8 @@ void grpc_call_begin(struct grpc_call *call);
 void grpc_call_send(struct grpc_call *call, const void *message, size_t length);
 /* The same without a copy when it is large: takes the bytes, the buffer is empty afterwards. */
 void grpc_call_send_buffer(struct grpc_call *call, struct buffer *message);
+/* The same from where the bytes lie; takes the loan, in every case. */
+void grpc_call_send_loan(struct grpc_call *call, struct loan *loan);
 /* A message in parts that are written one after the other: `length` is of all; then append exactly so many bytes. */
 void grpc_call_send_begin(struct grpc_call *call, size_t length);
 void grpc_call_send_part(struct grpc_call *call, const void *bytes, size_t length);

@@ -92,11 +92,13 @@ char *protobuf_field_string(const struct protobuf_field *field)
 
 void protobuf_put_varint(struct buffer *out, uint64_t value)
 {
-	while (value >= 0x80) {
-		(void)buffer_append_char(out, (char)(value | 0x80));
-		value >>= 7;
-	}
-	(void)buffer_append_char(out, (char)value);
+	char bytes[10];
+	size_t length = 0;
+
+	for (; value >= 0x80; value >>= 7)
+		bytes[length++] = (char)(value | 0x80);
+	bytes[length++] = (char)value;
+	(void)buffer_append(out, bytes, length);
 }
 
 static void put_tag(struct buffer *out, uint32_t number, enum protobuf_wire wire)

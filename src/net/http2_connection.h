@@ -17,6 +17,7 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "base/loan.h"
 #include "io/loop.h"
 #include "net/http_message.h"
 #include "net/transport.h"
@@ -118,6 +119,8 @@ const struct http_headers *http2_stream_headers(const struct http2_stream *strea
 void http2_stream_send(struct http2_stream *stream, const void *bytes, size_t length, bool end);
 /* The same without a copy when it is worth it: takes the bytes, the buffer is empty afterwards. */
 void http2_stream_send_buffer(struct http2_stream *stream, struct buffer *bytes, bool end);
+/* Takes the loan: its bytes leave from where they lie. */
+void http2_stream_lend(struct http2_stream *stream, struct loan *loan, bool end);
 /* So many bytes follow with http2_stream_send(): memory is taken in fitting pieces. */
 void http2_stream_expect(struct http2_stream *stream, size_t length);
 /* After the body: the last header block; ends our side. */

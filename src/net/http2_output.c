@@ -6,7 +6,8 @@
 
 struct http2_piece {
 	struct http2_piece *next;
-	char *bytes; /* behind the struct, or a buffer's own */
+	char *bytes;       /* behind the struct, or a buffer's own */
+	struct loan *loan; /* instead of bytes */
 	size_t at, length, capacity;
 	char own[];
 };
@@ -34,6 +35,7 @@ static struct http2_piece *new_piece(struct http2_output *output, size_t wanted)
 	if (piece == NULL)
 		abort();
 	piece->bytes = piece->own;
+	piece->loan = NULL;
 	piece->at = piece->length = 0;
 	piece->capacity = size - sizeof(*piece);
 	add_piece(output, piece);
@@ -42,9 +44,13 @@ static struct http2_piece *new_piece(struct http2_output *output, size_t wanted)
 
 static void free_piece(struct http2_piece *piece)
 {
-	explicit_bzero(piece->bytes, piece->length);
-	if (piece->bytes != piece->own)
-		free(piece->bytes);
+	if (piece->loan != NULL) {
+		piece->loan->release(piece->loan);
+	} else {
+		explicit_bzero(piece->bytes, piece->length);
+		if (piece->bytes != piece->own)
+			free(piece->bytes);
+	}
 	free(piece);
 }
 
@@ -92,6 +98,37 @@ void http2_output_take(struct http2_output *output, struct buffer *bytes)
 	*bytes = (struct buffer){ .limit = bytes->limit };
 }
 
+void http2_output_lend(struct http2_output *output, struct loan *loan)
+{
+	struct http2_piece *piece = malloc(sizeof(*piece));
+	size_t length = loan_length(loan);
+
+	if (piece == NULL)
+		abort();
+	*piece = (struct http2_piece){ .loan = loan, .length = length, .capacity = length };
+	add_piece(output, piece);
+	output->length += length;
+}
+
+static void read_loan(struct loan *loan, char *place, size_t length)
+{
+	while (length > 0) {
+		struct iovec *part = loan->parts;
+		size_t taken = part->iov_len < length ? part->iov_len : length;
+
+		if (taken > 0)
+			memcpy(place, part->iov_base, taken);
+		place += taken;
+		length -= taken;
+		part->iov_base = (char *)part->iov_base + taken;
+		part->iov_len -= taken;
+		if (part->iov_len == 0) {
+			loan->parts++;
+			loan->count--;
+		}
+	}
+}
+
 void http2_output_read(struct http2_output *output, char *place, size_t length)
 {
 	while (length > 0 && output->first != NULL) {
@@ -99,7 +136,10 @@ void http2_output_read(struct http2_output *output, char *place, size_t length)
 		size_t part = piece->length - piece->at;
 
 		part = part < length ? part : length;
-		memcpy(place, piece->bytes + piece->at, part);
+		if (piece->loan != NULL)
+			read_loan(piece->loan, place, part);
+		else
+			memcpy(place, piece->bytes + piece->at, part);
 		piece->at += part;
 		output->length -= part;
 		place += part;

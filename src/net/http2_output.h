@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "base/buffer.h"
+#include "base/loan.h"
 
 enum {
 	HTTP2_OUTPUT_SMALLEST = 512,      /* bytes of a piece */
@@ -28,6 +29,8 @@ void http2_output_append(struct http2_output *output, const void *bytes, size_t 
 void http2_output_expect(struct http2_output *output, size_t length);
 /* Takes the buffer's bytes; it is empty afterwards. */
 void http2_output_take(struct http2_output *output, struct buffer *bytes);
+/* Takes the loan; its bytes are copied once, when they go. */
+void http2_output_lend(struct http2_output *output, struct loan *loan);
 /* Moves the first `length` bytes, at most what is there, to place. */
 void http2_output_read(struct http2_output *output, char *place, size_t length);
 void http2_output_free(struct http2_output *output);

@@ -221,6 +221,14 @@ void http2_stream_send_buffer(struct http2_stream *stream, struct buffer *bytes,
 	queued(stream, length, end);
 }
 
+void http2_stream_lend(struct http2_stream *stream, struct loan *loan, bool end)
+{
+	size_t length = loan_length(loan);
+
+	http2_output_lend(&stream->output, loan);
+	queued(stream, length, end);
+}
+
 void http2_stream_expect(struct http2_stream *stream, size_t length)
 {
 	http2_output_expect(&stream->output, length);
