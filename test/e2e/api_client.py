@@ -33,7 +33,8 @@ class ApiError(OSError):
 class ApiClient:
     """Any thread; a connection for each."""
 
-    def __init__(self, kubectl: str, kubeconfig: str):
+    def __init__(self, kubectl: str, kubeconfig: str, timeout: float = 15):
+        self.timeout = timeout
         view = json.loads(subprocess.run([kubectl, "--kubeconfig", kubeconfig, "config", "view", "--raw", "--minify", "-o", "json"],
                                          capture_output=True, check=True).stdout)
         cluster, user = view["clusters"][0]["cluster"], view["users"][0]["user"]
@@ -51,7 +52,7 @@ class ApiClient:
         for attempt in (1, 2):
             connection = getattr(self.local, "connection", None)
             if connection is None:
-                connection = self.local.connection = http.client.HTTPSConnection(self.host, context=self.tls, timeout=15)
+                connection = self.local.connection = http.client.HTTPSConnection(self.host, context=self.tls, timeout=self.timeout)
             try:
                 connection.request(method, path, json.dumps(body) if body is not None else None, {"Content-Type": content_type})
                 reply = connection.getresponse()

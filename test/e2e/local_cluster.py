@@ -38,13 +38,16 @@ class LocalCluster:
             raise HarnessError(f"kamaji local {action}: exit {done.returncode}\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
         return done
 
-    def up(self, *flags: str) -> float:
+    def up(self, *flags: str, seconds: float = UP_SECONDS) -> float:
         start = time.monotonic()
-        self.call("up", "--audit", *flags)
+        self.call("up", "--audit", *flags, seconds=seconds)
         return time.monotonic() - start
 
     def down(self, *flags: str) -> None:
         self.call("down", *flags)
+
+    def status(self) -> dict:
+        return json.loads(self.call("status", "-o", "json").stdout)
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
@@ -99,6 +102,20 @@ class LocalCluster:
         found = [path.read_text(errors="replace") for path in sorted(logs.glob(f"{NAMESPACE}_*/*/*.log"))] if logs.is_dir() else []
         return "\n".join(found) or self.kubectl("logs", "-n", NAMESPACE, self.operator_pod()["metadata"]["name"])
 
+    def operator_noise(self, seconds: float) -> list[str]:
+        """What the operator asked of the API server in that time beyond watching and holding its Lease. Converged means nothing."""
+        with open(self.audit_log) as stream:
+            stream.seek(0, os.SEEK_END)
+            time.sleep(seconds)
+            lines = stream.readlines()
+            if os.stat(self.audit_log).st_ino != os.fstat(stream.fileno()).st_ino:  # a new file was begun meanwhile
+                lines += self.audit_log.read_text().splitlines(keepends=True)
+        events = [json.loads(line) for line in lines if line.endswith("}\n")]
+        own = [event for event in events if event["user"]["username"].startswith(f"system:serviceaccount:{NAMESPACE}:")]
+        if not any("/leases/" in event["requestURI"] for event in own):
+            raise HarnessError("the audit log does not show the operator")
+        return [f"{event['verb']} {event['requestURI']}" for event in own if event["verb"] != "watch" and "/leases/" not in event["requestURI"]]
+
     def tenant_kubeconfig(self, name: str, namespace: str = "default") -> str:
         secret = self.get("secret", f"{name}-admin-kubeconfig", namespace)
         path = self.folder / f"{namespace}-{name}.kubeconfig"
@@ -141,12 +158,12 @@ def environment_root(folder: pathlib.Path) -> pathlib.Path:
 
 
 @contextlib.contextmanager
-def whole_life(name: str, folder: pathlib.Path):
-    """An environment that is up; after its end the machine must be what it was before."""
+def whole_life(name: str, folder: pathlib.Path, *flags: str, seconds: float = UP_SECONDS):
+    """An environment that is up (flags and seconds are those of `up`); after its end the machine must be what it was before."""
     before = leftovers.picture()
     root = environment_root(folder)
     running = LocalCluster(name, root)
-    took = running.up()
+    took = running.up(*flags, seconds=seconds)
     print(f"\nlocal up: {took:.1f} s")
     try:
         yield running
