@@ -19,11 +19,16 @@
 #define CLUSTER_WRITE_GUARD "kamaji-write-permissions"
 #define CLUSTER_WRITE_GUARD_DOMAIN "write-permissions.kamaji.clastix.io" /* end of its webhooks' names */
 
+/* The EndpointSlice, in namespace default, that keeps the tenant's address behind Service kubernetes while API servers come and go. */
+#define CLUSTER_OWN_ENDPOINT "kamaji-kubernetes"
+
 /* Each appends to the array `objects`; one file each. */
 int cluster_build_kubeadm_config(const struct cluster_inputs *inputs, json_t *objects, struct error *err);
 int cluster_build_kubelet_config(const struct cluster_inputs *inputs, json_t *objects, struct error *err);
 int cluster_build_cluster_info(const struct cluster_inputs *inputs, json_t *objects, struct error *err);
 int cluster_build_bootstrap_rbac(const struct cluster_inputs *inputs, json_t *objects, struct error *err);
+/* PENDING until the tenant has an address. */
+int cluster_build_own_endpoint(const struct cluster_inputs *inputs, json_t *objects, struct error *err);
 
 /*
  * Add-ons. The owner, a ClusterRoleBinding, is first in each list and its UID is needed by the others: owner_uid NULL gives the owner

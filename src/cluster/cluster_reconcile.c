@@ -158,7 +158,8 @@ static int reconcile_seen(const struct cluster_target *target, const struct clus
 
 	/* The rights of people and nodes are first in the list: until they are there the admin kubeconfig may do nothing. */
 	if (cluster_build_bootstrap_rbac(inputs, objects, err) < 0 || cluster_build_kubeadm_config(inputs, objects, err) < 0 ||
-	    cluster_build_kubelet_config(inputs, objects, err) < 0 || cluster_build_cluster_info(inputs, objects, err) < 0)
+	    cluster_build_kubelet_config(inputs, objects, err) < 0 || cluster_build_cluster_info(inputs, objects, err) < 0 ||
+	    cluster_build_own_endpoint(inputs, objects, err) < 0)
 		return -1;
 	/* A guard that left the spec goes before anything it would deny. */
 	if (!inputs->tenant->write_limited && cluster_remove_write_guard(target, &result->removals, cancel, err) < 0)

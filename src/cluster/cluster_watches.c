@@ -34,6 +34,8 @@ static const struct watch {
 	{ &kube_resource_cluster_role, NULL, NOT_BUILT_IN, NULL },
 	{ &kube_resource_cluster_role_binding, NULL, NOT_BUILT_IN, NULL },
 	{ &kube_resource_validating_webhook_configuration, NULL, NULL, CLUSTER_WRITE_GUARD },
+	/* Served since 1.21; kubeadm of tenants below 1.22 could not read our kubeadm-config anyway. */
+	{ &kube_resource_endpoint_slice, "default", NULL, CLUSTER_OWN_ENDPOINT },
 };
 
 /* The names that our objects have, of whatever kind; those of the other namespaces and kinds are never asked for. */
@@ -57,6 +59,7 @@ static const char *const names[] = {
 	"system:coredns",
 	"system:konnectivity-server",
 	CLUSTER_WRITE_GUARD,
+	CLUSTER_OWN_ENDPOINT,
 };
 
 struct cluster_watches {

@@ -12,7 +12,7 @@
 
 static const char not_the_operator[] = "!(request.userInfo.username == 'kubernetes-super-admin' && (request.name.startsWith('kubeadm:') || "
 				       "request.name in ['cluster-info', "
-				       "'system:coredns', 'system:konnectivity-server']))";
+				       "'" CLUSTER_OWN_ENDPOINT "', 'system:coredns', 'system:konnectivity-server']))";
 
 static bool blocks(const struct tenant_control_plane *tenant, const char *member)
 {

@@ -56,6 +56,9 @@ class Tenant:
             raise AssertionError(f"{error}\n{self.kubectl('get', 'pods', '-A', '-o', 'wide')}\n"
                                  f"{self.kubectl('describe', 'pods', '-n', namespace, '-l', selector)[-3000:]}") from None
 
+    def server_version(self) -> str:
+        return json.loads(self.kubectl("get", "--raw", "/version"))["gitVersion"]
+
     def execute(self, pod: str, *command: str) -> str:
         return self.kubectl("exec", pod, "--", *command)
 

@@ -365,6 +365,34 @@ static void test_agent_takes_its_options(void **state)
 	assert_true(json_equal(json_at(deployment, "spec.template.spec.containers[0].args"), expected));
 }
 
+/* Advertised where and as kube-apiserver itself writes it, in both families. */
+static void test_own_endpoint(void **state)
+{
+	struct fixture *fixture = *state;
+	JSON_CLEANUP json_t *objects = json_array();
+	struct error err = { 0 };
+
+	parse_tenant(fixture, "{}", "{}");
+	assert_int_equal(cluster_build_own_endpoint(&fixture->inputs, objects, &err), -1);
+	assert_int_equal(err.class, ERROR_PENDING);
+	parse_tenant(fixture, "{}", "controlPlaneEndpoint: '[fd00::1]:6443'");
+	assert_int_equal(cluster_build_own_endpoint(&fixture->inputs, objects, &err), 0);
+	parse_tenant(fixture, "networkProfile: {port: 7443, advertiseAddress: 192.0.2.7}", "controlPlaneEndpoint: '10.0.0.1:7443'");
+	assert_int_equal(cluster_build_own_endpoint(&fixture->inputs, objects, &err), 0);
+	assert_int_equal(json_array_size(objects), 2);
+	const json_t *six = json_array_get(objects, 0), *four = json_array_get(objects, 1);
+	const json_t *labels = json_at(four, "metadata.labels");
+
+	assert_true(cluster_watches_cover(four));
+	assert_string_equal(json_string_value(json_object_get(labels, "kubernetes.io/service-name")), "kubernetes");
+	assert_string_equal(json_string_at(four, "metadata.namespace"), "default");
+	assert_string_equal(json_string_at(four, "addressType"), "IPv4");
+	assert_string_equal(json_string_at(four, "endpoints[0].addresses[0]"), "192.0.2.7");
+	assert_int_equal(json_integer_or(four, "ports[0].port", 0), 7443);
+	assert_string_equal(json_string_at(six, "addressType"), "IPv6");
+	assert_string_equal(json_string_at(six, "endpoints[0].addresses[0]"), "fd00::1");
+}
+
 static void test_guard_blocks_what_is_asked(void **state)
 {
 	struct fixture *fixture = *state;
@@ -417,6 +445,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_kubeadm_config_follows_version, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_dns_service_is_where_kubelets_ask, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_agent_takes_its_options, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_own_endpoint, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_guard_blocks_what_is_asked, set_up, tear_down),
 		cmocka_unit_test(test_entries_hold_what_is_ours),
 	};
