@@ -18,6 +18,7 @@ FULL = bool(os.environ.get("KAMAJI_FULL_SWEEP"))
 BATCH = 10
 CONVERGE_SECONDS = 90
 QUIET_SECONDS = 5
+WATCH_EVENTS_AT_LEAST = 12
 # An unanswered connection is noticed within 45 s, then everything starts anew.
 BLACK_HOLE_SECONDS = 120
 
@@ -129,6 +130,7 @@ def test_connection_faults(harness, proxy, manager, baseline, kind):
 
 @pytest.mark.parametrize("kind", WATCH_FAULTS)
 def test_watch_faults(harness, proxy, manager, baseline, kind):
+    reached = 0
     for place in range(1, 41 if FULL else 13, 1 if FULL else 4):
         namespace = f"{kind}-{place}"
         fault = Fault(kind, place)
@@ -136,9 +138,12 @@ def test_watch_faults(harness, proxy, manager, baseline, kind):
         create(harness, namespace)
         converge(harness, [namespace])
         proxy.disarm()
-        assert fault.hit is not None
         check_and_delete(harness, [namespace])
         manager.assert_alive()
+        if fault.hit is None:  # settled with fewer events: there is no such place
+            break
+        reached = place
+    assert reached >= (WATCH_EVENTS_AT_LEAST if FULL else 9), f"a creation makes more than {reached} events"
 
 
 def test_then_silence(harness, proxy, manager):
