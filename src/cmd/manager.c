@@ -245,13 +245,14 @@ static void print_help(struct command_line *line)
 }
 
 /*
- * Twenty threads work a little each. Left alone, glibc gives every one a heap of its own, and each keeps what its largest reconcile once
- * needed; small pieces come from caches of the thread anyway, so two heaps are no bottleneck. Before the first thread starts.
+ * Twenty threads work a little each. Left alone, glibc gives many of them a heap of its own, and each keeps what its largest reconcile once
+ * needed. One for all serves: small pieces come from caches of the thread, and most of the time goes by waiting for answers. Before the first
+ * thread starts.
  */
-static void share_heaps(void)
+static void share_heap(void)
 {
 #ifdef M_ARENA_MAX
-	enum { HEAPS = 2, KEPT_BYTES = 256 * 1024 };
+	enum { HEAPS = 1, KEPT_BYTES = 256 * 1024 };
 
 	(void)mallopt(M_ARENA_MAX, HEAPS);
 	(void)mallopt(M_TRIM_THRESHOLD, KEPT_BYTES); /* naming it also keeps large blocks apart, which go back when they are freed */
@@ -275,6 +276,6 @@ int cmd_manager(int argc, char **argv)
 		return EXIT_CODE_OK;
 	}
 	configure_log(&line);
-	share_heaps();
+	share_heap();
 	return run(&line);
 }

@@ -104,6 +104,7 @@ struct cluster_controller *cluster_controller_new(struct manager_context *contex
 	                                                                     .workers = (unsigned)context->options->cluster_workers,
 	                                                                     .timeout_ms = context->options->reconcile_timeout_ms,
 	                                                                     .stop = context->stop,
+	                                                                     .heap = context->heap,
 	                                                                     .reconcile = reconcile,
 	                                                                     .argument = controller });
 	kube_cache_add_handler(context->tenants, on_tenant, controller);

@@ -88,6 +88,7 @@ struct data_store_controller *data_store_controller_new(struct manager_context *
 	                                                                     .workers = DATA_STORE_WORKERS,
 	                                                                     .timeout_ms = context->options->reconcile_timeout_ms,
 	                                                                     .stop = context->stop,
+	                                                                     .heap = context->heap,
 	                                                                     .reconcile = data_store_reconcile,
 	                                                                     .argument = controller });
 	kube_cache_add_handler(context->data_stores, on_data_store, controller);

@@ -17,6 +17,7 @@
 #include "controllers/manager_probes.h"
 #include "controllers/tenant_controller.h"
 #include "datastore/driver.h"
+#include "io/heap_trim.h"
 #include "io/loop.h"
 #include "io/thread.h"
 #include "kube/apply.h"
@@ -29,6 +30,7 @@
 enum {
 	REQUEST_THREADS = 8,         /* writes of one reconcile that run side by side */
 	RSA_STOCK = 2,               /* service-account keys made in advance */
+	HEAP_PACE_MS = 2500,         /* after the request threads had their time to end: what they kept is free by then */
 	API_RETRY_MS = 2 * 1000,     /* until the admin API server answers at the start */
 	CACHE_REPORT_MS = 15 * 1000, /* a start that takes longer says why */
 	STOP_AFTER_CANCEL_MS = 5 * 1000,
@@ -67,6 +69,7 @@ static int make_parts(struct manager *manager, struct error *err)
 	context->loop = loop_start("loop", err);
 	if (!context->loop || make_client(manager, &context->client, err) < 0)
 		return -1;
+	context->heap = heap_trim_new(context->loop, HEAP_PACE_MS, NULL, NULL);
 	context->requests = thread_pool_new("request", REQUEST_THREADS, err);
 	if (!context->requests)
 		return -1;
@@ -375,6 +378,7 @@ static int prepare(struct manager *manager, struct error *err)
 	if (manager->extension.start && manager->extension.start(context, manager->extension.argument, err) < 0)
 		return -1;
 	manager_probes_set(&manager->probes, true, "nothing");
+	heap_trim_note(context->heap);
 	log_info("manager.ready", "caches are filled", LOG_STRING("server", kube_client_server(context->client)),
 	         LOG_INTEGER("tenants", (int64_t)kube_cache_count(context->tenants)));
 	return 0;
@@ -416,6 +420,7 @@ void manager_free(struct manager *manager)
 	if (context->requests)
 		thread_pool_free(context->requests);
 	kube_client_unref(context->client);
+	heap_trim_free(context->heap);
 	if (context->loop)
 		loop_stop(context->loop);
 	cancel_free(context->stop);

@@ -22,6 +22,7 @@
 #include "controllers/manager_options.h"
 #include "io/cancel.h"
 
+struct heap_trim;
 struct loop;
 struct string_list;
 struct thread_pool;
@@ -40,6 +41,7 @@ struct cluster_controller;
 struct manager_context {
 	const struct manager_options *options;
 	struct loop *loop;            /* drives every connection and watch */
+	struct heap_trim *heap;       /* gives back what reconciles freed */
 	struct thread_pool *requests; /* runs the independent writes of one reconcile side by side */
 	struct issuer *issuer;        /* keys made in advance */
 	struct kube_client *client;   /* admin cluster */

@@ -135,6 +135,7 @@ struct tenant_controller *tenant_controller_new(struct manager_context *context,
 	                                                                     .workers = (unsigned)context->options->tenant_workers,
 	                                                                     .timeout_ms = context->options->reconcile_timeout_ms,
 	                                                                     .stop = context->stop,
+	                                                                     .heap = context->heap,
 	                                                                     .reconcile = tenant_reconcile,
 	                                                                     .argument = controller });
 	kube_cache_add_handler(context->tenants, on_tenant, controller);

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/strings.h"
+#include "io/heap_trim.h"
 #include "io/thread.h"
 #include "kube/work_queue.h"
 
@@ -197,6 +198,8 @@ static void *worker(void *argument)
 		if (cancel) {
 			work_on(group, key, cancel);
 			end_work(group, cancel);
+			if (group->options.heap)
+				heap_trim_note(group->options.heap);
 		}
 		work_queue_done(group->queue, key);
 	}

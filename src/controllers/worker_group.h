@@ -26,13 +26,15 @@ enum {
 	WORKER_PENDING_RECHECK_MS = 10 * 60 * 1000,
 };
 
+struct heap_trim;
 struct worker_group;
 
 struct worker_group_options {
 	const char *name; /* of the controller in metrics and logs */
 	unsigned workers;
-	uint64_t timeout_ms; /* of one reconcile */
-	struct cancel *stop; /* parent of every reconcile's token */
+	uint64_t timeout_ms;    /* of one reconcile */
+	struct cancel *stop;    /* parent of every reconcile's token */
+	struct heap_trim *heap; /* told of every reconcile's end; may be NULL */
 	/* On a worker thread. It reports its own failure to people (status, Event); the group logs it and plans the next attempt. */
 	int (*reconcile)(const char *key, struct cancel *cancel, void *argument, struct error *err);
 	void *argument;

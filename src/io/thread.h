@@ -12,6 +12,11 @@ int thread_start(pthread_t *thread, const char *name, void *(*function)(void *),
 
 struct thread_pool;
 
+/*
+ * `threads` at most, one at least: more are started when jobs wait, and end when they had nothing to do for THREAD_POOL_IDLE_MS. A thread
+ * that sleeps keeps what its jobs touched: its stack and the C library's cache of small pieces, together up to 250 KiB.
+ */
+enum { THREAD_POOL_IDLE_MS = 2000 };
 struct thread_pool *thread_pool_new(const char *name, unsigned threads, struct error *err);
 void thread_pool_free(struct thread_pool *pool); /* finishes what is queued, joins */
 /* Runs function(argument) on a pool thread; never waits. */

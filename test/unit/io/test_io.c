@@ -4,17 +4,22 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <dirent.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/strings.h"
 #include "io/cancel.h"
 #include "io/file.h"
+#include "io/heap_trim.h"
 #include "io/loop.h"
 #include "io/process.h"
 #include "io/signals.h"
@@ -63,6 +68,141 @@ static void pool_runs_everything(void **state)
 	thread_pool_free(pool);
 	assert_int_equal(count, 501);
 }
+
+static unsigned threads_named(const char *name)
+{
+	unsigned count = 0;
+	DIR *tasks = opendir("/proc/self/task");
+
+	assert_non_null(tasks);
+	for (struct dirent *task; (task = readdir(tasks)) != NULL;) {
+		char path[64 + sizeof(task->d_name)], line[32] = "";
+
+		(void)snprintf(path, sizeof(path), "/proc/self/task/%s/comm", task->d_name);
+		FILE *file = fopen(path, "re");
+
+		if (file == NULL)
+			continue;
+		if (fgets(line, sizeof(line), file) != NULL)
+			line[strcspn(line, "\n")] = '\0';
+		(void)fclose(file);
+		count += string_equal(line, name);
+	}
+	(void)closedir(tasks);
+	return count;
+}
+
+static void meet(void *argument)
+{
+	(void)pthread_barrier_wait(argument);
+}
+
+static bool becomes(const char *name, unsigned wanted)
+{
+	struct error err;
+
+	for (int i = 0; i < 1000 && threads_named(name) != wanted; i++)
+		(void)cancel_sleep(NULL, 10, &err);
+	return threads_named(name) == wanted;
+}
+
+/* The jobs wait for one another, so they only end when as many threads work on them. */
+static void pool_threads_come_with_work_and_go(void **state)
+{
+	struct error err;
+	struct thread_pool *pool = thread_pool_new("comes-and-goes", 3, &err);
+	pthread_barrier_t barrier;
+
+	assert_non_null(pool);
+	assert_int_equal(pthread_barrier_init(&barrier, NULL, 4), 0);
+	for (int round = 0; round < 2; round++) {
+		assert_true(becomes("comes-and-goes", 1));
+		for (int i = 0; i < 3; i++)
+			thread_pool_post(pool, meet, &barrier);
+		assert_true(becomes("comes-and-goes", 3));
+		(void)pthread_barrier_wait(&barrier);
+	}
+	thread_pool_free(pool);
+	assert_true(becomes("comes-and-goes", 0));
+	(void)pthread_barrier_destroy(&barrier);
+}
+
+/* A burst is one trim a pace and one after its end; rest is none. */
+static void trims_follow_work_and_not_rest(void **state)
+{
+	enum { PACE_MS = 100 };
+	struct error err;
+	struct loop *loop = loop_start("loop", &err);
+	atomic_int trims = 0;
+	struct heap_trim *heap = heap_trim_new(loop, PACE_MS, count_up, &trims);
+	uint64_t begin = clock_monotonic_ms(), last;
+
+	(void)cancel_sleep(NULL, 3 * PACE_MS, &err);
+	assert_int_equal(trims, 0);
+	do {
+		heap_trim_note(heap);
+		last = clock_monotonic_ms();
+		(void)cancel_sleep(NULL, 1, &err);
+	} while (last - begin < 8 * PACE_MS);
+	int during = trims;
+
+	assert_in_range(during, 1, 8);
+	heap_trim_note(heap);
+	last = clock_monotonic_ms();
+	while (clock_monotonic_ms() - last < 10 * PACE_MS)
+		(void)cancel_sleep(NULL, PACE_MS, &err);
+	int after = trims;
+
+	assert_in_range(after, during + 1, during + 3);
+	(void)cancel_sleep(NULL, 3 * PACE_MS, &err);
+	assert_int_equal(trims, after);
+	heap_trim_free(heap);
+	loop_stop(loop);
+}
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+static size_t resident_bytes(void)
+{
+	char line[128] = "";
+	FILE *file = fopen("/proc/self/statm", "re");
+
+	assert_non_null(file);
+	assert_non_null(fgets(line, sizeof(line), file));
+	(void)fclose(file);
+	assert_non_null(strchr(line, ' '));
+	return strtoul(strchr(line, ' '), NULL, 10) * (size_t)sysconf(_SC_PAGESIZE); /* the second number: resident pages */
+}
+
+/* Freed pieces between ones that stay: the C library alone keeps all of it. */
+static void freed_memory_goes_back(void **state)
+{
+	enum { COUNT = 20000, FREED = 900, KEPT = 8 };
+	static char *freed[COUNT], *kept[COUNT / KEPT];
+	struct error err;
+	struct loop *loop = loop_start("loop", &err);
+	struct heap_trim *heap = heap_trim_new(loop, 10, NULL, NULL);
+
+	for (int i = 0; i < COUNT; i++) {
+		freed[i] = malloc(FREED);
+		memset(freed[i], 1, FREED);
+		if (i % KEPT == 0)
+			kept[i / KEPT] = strdup("stays");
+	}
+	size_t before = resident_bytes();
+
+	for (int i = 0; i < COUNT; i++)
+		free(freed[i]);
+	assert_true(resident_bytes() > before - (size_t)COUNT * FREED / 2);
+	heap_trim_note(heap);
+	for (int i = 0; i < 500 && resident_bytes() > before - (size_t)COUNT * FREED / 4; i++)
+		(void)cancel_sleep(NULL, 10, &err);
+	assert_true(resident_bytes() < before - (size_t)COUNT * FREED / 4);
+	for (int i = 0; i < COUNT / KEPT; i++)
+		free(kept[i]);
+	heap_trim_free(heap);
+	loop_stop(loop);
+}
+#endif
 
 struct pipe_test {
 	struct loop *loop;
@@ -248,6 +388,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(cancel_reaches_children_and_callbacks),
 		cmocka_unit_test(pool_runs_everything),
+		cmocka_unit_test(pool_threads_come_with_work_and_go),
+		cmocka_unit_test(trims_follow_work_and_not_rest),
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+		cmocka_unit_test(freed_memory_goes_back),
+#endif
 		cmocka_unit_test(loop_serves_posts_timers_and_descriptors),
 		cmocka_unit_test(files_are_replaced_whole),
 		cmocka_unit_test(locks_exclude),
