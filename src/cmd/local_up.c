@@ -11,7 +11,7 @@
 #include "local/environment_up.h"
 
 static const char about[] = "Usage: kamaji local up [OPTIONS]\n\n"
-			    "Starts a Kubernetes admin cluster on this machine (one node in Linux namespaces of its own) with Kamaji in "
+			    "Starts a Kubernetes admin cluster on this machine (each node in Linux namespaces of its own) with Kamaji in "
 			    "it, or repairs what an\n"
 			    "earlier, perhaps interrupted, run left. Needs root. Upstream programs are taken from --components-from, the "
 			    "official downloads or a\n"
@@ -20,6 +20,7 @@ static const char about[] = "Usage: kamaji local up [OPTIONS]\n\n"
 static const char examples[] = "Examples:\n"
 			       "  kamaji local up                         an admin cluster with the operator\n"
 			       "  kamaji local up --sample-tenant         and one tenant cluster to try\n"
+			       "  kamaji local up --nodes 2               two nodes, to see one drained or lost\n"
 			       "  kamaji local up --name second           another environment beside the first\n"
 			       "  kamaji local up --kubernetes-version v1.35.0   images for tenants of another version, too\n\n"
 			       "Exit codes: 0 running, 1 failed or interrupted (run it again to continue), 2 wrong command line.\n";
@@ -112,6 +113,7 @@ int cmd_local_up(int argc, char **argv)
 		                      .datastore = "",
 		                      .wait_timeout_ms = 600000 };
 	bool quiet = false;
+	int64_t nodes = 0;
 	const struct option_definition definitions[] = {
 		{ .name = "name", .type = OPTION_STRING, .target = &options.name, .help = "name of the environment" },
 		{ .name = "state-dir", .type = OPTION_STRING, .target = &options.state_root, .help = "folder that holds environments" },
@@ -119,6 +121,12 @@ int cmd_local_up(int argc, char **argv)
 		  .type = OPTION_STRING,
 		  .target = &options.block,
 		  .help = "a /16 for nodes, pods and Services; chosen when not given" },
+		{ .name = "nodes",
+		  .type = OPTION_INTEGER,
+		  .target = &nodes,
+		  .maximum = LOCAL_ADMIN_NODES_MAX,
+		  .help = "nodes of the admin cluster, 1 to 8, the first with its control plane; 0: as many as the environment has, "
+		          "one for a new one" },
 		{ .name = "sample-tenant",
 		  .type = OPTION_BOOLEAN,
 		  .target = &options.sample_tenant,
@@ -167,5 +175,6 @@ int cmd_local_up(int argc, char **argv)
 	if (!program)
 		return local_fail("up", &err);
 	options.program = program;
+	options.nodes = (unsigned)nodes;
 	return run_up(&options, quiet);
 }

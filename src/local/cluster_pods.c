@@ -4,15 +4,16 @@
 #include "base/clock.h"
 #include "base/strings.h"
 
-static bool pod_is_ready(const json_t *pod)
+/* The condition Ready of a pod or node when it holds, or NULL. */
+static const json_t *ready_condition(const json_t *object)
 {
-	const json_t *conditions = json_at(pod, "status.conditions");
+	const json_t *conditions = json_at(object, "status.conditions");
 	for (size_t i = 0; i < json_array_size(conditions); i++) {
 		const json_t *condition = json_array_get(conditions, i);
 		if (string_equal(json_string_at(condition, "type"), "Ready"))
-			return string_equal(json_string_at(condition, "status"), "True");
+			return string_equal(json_string_at(condition, "status"), "True") ? condition : NULL;
 	}
-	return false;
+	return NULL;
 }
 
 bool cluster_pod_is_fresh(const json_t *pod, int64_t since)
@@ -20,7 +21,7 @@ bool cluster_pod_is_fresh(const json_t *pod, int64_t since)
 	const json_t *containers = json_at(pod, "status.containerStatuses");
 	if (string_equal(json_string_at(pod, "status.phase"), "Succeeded"))
 		return true;
-	if (!pod_is_ready(pod) || json_array_size(containers) == 0)
+	if (!ready_condition(pod) || json_array_size(containers) == 0)
 		return false;
 	for (size_t i = 0; i < json_array_size(containers); i++) {
 		const char *started = json_string_at(json_array_get(containers, i), "state.running.startedAt");
@@ -61,5 +62,28 @@ int cluster_wait_pods(const struct cluster_tool *tool, const char *namespace, co
 			return 0;
 		if (cancel_sleep(tool->cancel, CLUSTER_PODS_POLL_MS, err) < 0)
 			return error_wrap(err, "wait for the pods in namespace %s", namespace);
+	}
+}
+
+bool cluster_node_is_fresh(const json_t *node, int64_t since)
+{
+	const char *heartbeat = json_string_at(ready_condition(node), "lastHeartbeatTime");
+	int64_t seconds;
+	return heartbeat && clock_parse_rfc3339(heartbeat, &seconds) == 0 && seconds >= since;
+}
+
+int cluster_wait_node(const struct cluster_tool *tool, const char *name, int64_t since, struct error *err)
+{
+	FREE_CLEANUP char *object = string_printf("node/%s", name);
+	for (;;) {
+		if (cluster_wait(tool, NULL, object, "condition=Ready", err) < 0)
+			return -1;
+		JSON_CLEANUP json_t *node = cluster_get(tool, err, "node", name, NULL);
+		if (!node)
+			return error_wrap(err, "node %s", name);
+		if (cluster_node_is_fresh(node, since))
+			return 0;
+		if (cancel_sleep(tool->cancel, CLUSTER_PODS_POLL_MS, err) < 0)
+			return error_wrap(err, "wait for node %s", name);
 	}
 }

@@ -33,6 +33,11 @@ char *local_state_write(const struct local_state *state)
 	                   state->audit, "datastore", local_store_name(state->own_store), "nodes");
 	if (state->admin.pid > 0)
 		json_put(root, "nodes.admin", node_identity_to_json(&state->admin));
+	for (unsigned i = 0; i < state->further_count; i++) {
+		FREE_CLEANUP char *id = local_admin_node_id(i + 2);
+		json_object_set_new(json_object_get(root, "nodes"), id,
+		                    state->further[i].pid > 0 ? node_identity_to_json(&state->further[i]) : json_object());
+	}
 	local_worker_list_write(&state->workers, json_object_get(root, "nodes"));
 	if (state->has_block) {
 		char block[LOCAL_CIDR_TEXT_MAX];
@@ -42,6 +47,29 @@ char *local_state_write(const struct local_state *state)
 	if (state->times)
 		json_object_set(root, "times", state->times);
 	return json_text(root);
+}
+
+/* A node that is away has a record all the same. */
+static void read_further(const json_t *nodes, struct local_state *state)
+{
+	for (unsigned i = 0; i < ARRAY_LENGTH(state->further); i++) {
+		FREE_CLEANUP char *id = local_admin_node_id(i + 2);
+		const json_t *record = json_object_get(nodes, id);
+		if (!record)
+			return;
+		node_identity_from_json(record, &state->further[i]);
+		state->further_count = i + 1;
+	}
+}
+
+unsigned local_state_node_count(const struct local_state *state)
+{
+	return state->further_count + 1;
+}
+
+struct node_identity *local_state_node(struct local_state *state, unsigned number)
+{
+	return number == 1 ? &state->admin : &state->further[number - 2];
 }
 
 int local_state_parse(const char *text, size_t length, struct local_state *ret_state, struct error *err)
@@ -64,6 +92,7 @@ int local_state_parse(const char *text, size_t length, struct local_state *ret_s
 			.own_store = string_equal(json_string_or(root, "datastore", "etcd"), "kamaji"),
 		};
 		node_identity_from_json(json_at(root, "nodes.admin"), &ret_state->admin);
+		read_further(json_object_get(root, "nodes"), ret_state);
 		if (local_worker_list_read(json_object_get(root, "nodes"), &ret_state->workers, err) < 0)
 			return -1;
 		ret_state->has_block = block != NULL;
@@ -230,6 +259,19 @@ static int remove_links(struct local_environment *environment, struct error *err
 	return result < 0 ? -1 : host_network_remove(&environment->names, err);
 }
 
+int environment_end_node(const struct local_environment *environment, const char *id, struct node_identity *identity, uint64_t grace_ms,
+                         struct error *err)
+{
+	struct local_node_names node;
+	FREE_CLEANUP char *group = string_printf("%s/%s", environment->names.cgroup, id);
+	if (local_node_names_make(environment->names.name, id, &node, err) < 0 || node_identity_end(identity, grace_ms, err) < 0 ||
+	    host_cgroup_kill(&environment->facts.cgroup, group, KILL_TIMEOUT_MS, err) < 0 ||
+	    host_cgroup_remove(&environment->facts.cgroup, group, err) < 0)
+		return -1;
+	*identity = (struct node_identity){ 0 };
+	return host_network_detach(&node, err);
+}
+
 int environment_sweep(struct local_environment *environment, uint64_t grace_ms, struct error *err)
 {
 	const char *cgroup = environment->names.cgroup;
@@ -237,8 +279,9 @@ int environment_sweep(struct local_environment *environment, uint64_t grace_ms, 
 	for (size_t i = 0; i < environment->state.workers.count; i++)
 		if (node_identity_end(&environment->state.workers.items[i].identity, grace_ms, err) < 0)
 			return -1;
-	if (node_identity_end(&environment->state.admin, grace_ms, err) < 0)
-		return -1;
+	for (unsigned number = local_state_node_count(&environment->state); number > 0; number--)
+		if (node_identity_end(local_state_node(&environment->state, number), grace_ms, err) < 0)
+			return -1;
 	/* Whoever is still in the environment's cgroups belongs to an earlier attempt whose record was lost. */
 	if (host_cgroup_kill(&environment->facts.cgroup, cgroup, KILL_TIMEOUT_MS, err) < 0 ||
 	    host_cgroup_remove(&environment->facts.cgroup, cgroup, err) < 0)
@@ -292,9 +335,14 @@ void environment_leftovers(const struct local_environment *environment, struct s
 		string_list_printf(found, "%u processes in cgroup %s", processes, environment->names.cgroup);
 	if (host_cgroup_exists(cgroup, environment->names.cgroup))
 		string_list_printf(found, "cgroup %s", environment->names.cgroup);
-	find_namespace(&environment->state.admin, found);
 	find_mounts(environment, found);
+	find_namespace(&environment->state.admin, found);
 	find_link(environment, "admin", found);
+	for (unsigned i = 0; i < environment->state.further_count; i++) {
+		FREE_CLEANUP char *id = local_admin_node_id(i + 2);
+		find_namespace(&environment->state.further[i], found);
+		find_link(environment, id, found);
+	}
 	for (size_t i = 0; i < environment->state.workers.count; i++) {
 		FREE_CLEANUP char *id = local_worker_id(&environment->state.workers.items[i]);
 		find_namespace(&environment->state.workers.items[i].identity, found);

@@ -34,6 +34,8 @@ enum local_phase { LOCAL_ABSENT, LOCAL_STARTING, LOCAL_UP, LOCAL_STOPPING, LOCAL
 struct local_state {
 	enum local_phase phase;
 	struct node_identity admin;
+	unsigned further_count; /* nodes of the admin cluster beside the admin node; never less than it was */
+	struct node_identity further[LOCAL_ADMIN_NODES_MAX - 1];
 	struct local_worker_list workers;
 	bool has_block;
 	struct local_cidr block; /* given at the first `up`, kept until the folder is removed */
@@ -74,10 +76,17 @@ void environment_reserved_blocks(const struct local_environment *environment, st
 /* Gives the environment its block. */
 int environment_set_block(struct local_environment *environment, struct local_cidr block, struct error *err);
 
+/* Nodes of the admin cluster, numbered from 1; the admin node is the first. */
+unsigned local_state_node_count(const struct local_state *state);
+struct node_identity *local_state_node(struct local_state *state, unsigned number);
+
 /* Paths; free(). */
 char *environment_path(const struct local_environment *environment, const char *format, ...) __attribute__((format(printf, 2, 3)));
 char *environment_node_directory(const struct local_environment *environment, const char *node);
 
+/* Ends one node and clears the kernel of it. id: "worker-3". Keeps files; *identity is zero then, and not saved. */
+int environment_end_node(const struct local_environment *environment, const char *id, struct node_identity *identity, uint64_t grace_ms,
+                         struct error *err);
 /*
  * Ends every process of the environment and removes its cgroups, interfaces, routes and firewall table, whatever state an earlier command
  * left it in. Known by identity, cgroup and name only, never by what a process is called. Keeps files. grace_ms: for an orderly end.

@@ -75,7 +75,8 @@ int environment_down(const struct down_options *options, struct down_result *ret
 	    check_clean(&environment, err) < 0 || leave_index(&environment, &ret_result->notes, err) < 0)
 		return error_wrap(err, "environment '%s'", options->name);
 	environment.state.phase = LOCAL_DOWN;
-	environment.state.admin = (struct node_identity){ 0 };
+	for (unsigned number = 1; number <= local_state_node_count(&environment.state); number++)
+		*local_state_node(&environment.state, number) = (struct node_identity){ 0 };
 	for (size_t i = 0; i < environment.state.workers.count; i++)
 		environment.state.workers.items[i].identity = (struct node_identity){ 0 };
 	if (!options->purge)

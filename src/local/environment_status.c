@@ -37,7 +37,12 @@ static uint64_t pod_memory(const struct status *status, const json_t *pod)
 	const char *uid = json_string_or(pod, "metadata.uid", "");
 	const char *quality = json_string_or(pod, "status.qosClass", "");
 	const char *folder = string_equal(quality, "Burstable") ? "burstable/" : string_equal(quality, "BestEffort") ? "besteffort/" : "";
-	FREE_CLEANUP char *path = string_printf("%s/admin/kubepods/%spod%s", status->environment->names.cgroup, folder, uid);
+	/* A node's name is the environment's and its own. */
+	const struct local_names *names = &status->environment->names;
+	const char *node = json_string_or(pod, "spec.nodeName", "");
+	if (!string_has_prefix(node, names->name) || node[strlen(names->name)] != '-')
+		return 0;
+	FREE_CLEANUP char *path = string_printf("%s/%s/kubepods/%spod%s", names->cgroup, node + strlen(names->name) + 1, folder, uid);
 	return host_cgroup_memory(&status->environment->facts.cgroup, path);
 }
 
@@ -86,7 +91,10 @@ static void add_nodes(struct status *status)
 {
 	const struct local_worker_list *workers = &status->environment->state.workers;
 	json_t *nodes = json_array();
-	json_array_append_new(nodes, describe_node(status, "admin", "admin"));
+	for (unsigned number = 1; number <= local_state_node_count(&status->environment->state); number++) {
+		FREE_CLEANUP char *id = local_admin_node_id(number);
+		json_array_append_new(nodes, describe_node(status, id, "admin"));
+	}
 	for (size_t i = 0; i < workers->count; i++)
 		json_array_append_new(nodes, describe_worker(status, &workers->items[i]));
 	json_object_set_new(status->root, "nodes", nodes);

@@ -3,7 +3,7 @@
  * What `kamaji local status` shows, as one JSON object:
  *
  *   {"name","phase":"absent|starting|up|stopping|down","stateDirectory","block","endpoint","kubeconfig",
- *    "nodes":[{"name","role","hostname","running":bool,"uptimeSeconds","processes":[as node_control.h],"processBytes","podBytes"}],
+ *    "nodes":[{"name" ("admin", "admin-2", "worker-1"),"role","hostname","running":bool,"uptimeSeconds","processes":[as node_control.h],"processBytes","podBytes"}],
  *    "tenants":[{"namespace","name","status","version","endpoint","memoryBytes","pods","readyPods","error"}],
  *    "balancer":{"note","first","last","addresses":[{"service","address"}]},
  *    "images":{"madeHere":[reference],"pulled":[reference]},

@@ -37,6 +37,21 @@ static int choose_store(struct up *up, struct error *err)
 	return 0;
 }
 
+/* A node has pods and their data, so an environment keeps those that it has. */
+static int choose_nodes(struct up *up, struct error *err)
+{
+	struct local_state *state = &up->environment.state;
+	unsigned wanted = up->options->nodes, count = local_state_node_count(state);
+	if (wanted == 0 || wanted == count)
+		return 0;
+	if (wanted < count && state->has_block)
+		return error_set(err, ERROR_EXISTS,
+		                 "--nodes: the environment '%s' has %u and keeps them; 'kamaji local down --purge' frees them",
+		                 up->environment.names.name, count);
+	state->further_count = wanted - 1;
+	return 0;
+}
+
 /* Until then the phase stays "starting": the next command knows that it has to look. */
 static int record_success(struct up *up, struct error *err)
 {
@@ -49,7 +64,8 @@ static int record_success(struct up *up, struct error *err)
 static int bring_up(struct up *up, struct error *err)
 {
 	up->environment.state.audit |= up->options->audit;
-	if (choose_store(up, err) < 0 || up_prepare(up, err) < 0 || publish_kubeconfig(up, err) < 0 || up_start_node(up, err) < 0)
+	if (choose_store(up, err) < 0 || choose_nodes(up, err) < 0 || up_prepare(up, err) < 0 || publish_kubeconfig(up, err) < 0 ||
+	    up_start_nodes(up, err) < 0)
 		return -1;
 	up->tool = (struct cluster_tool){ .kubectl = up->programs.kubectl, .kubeconfig = up->result->kubeconfig, .cancel = up->cancel };
 	up->result->kubectl = string_dup(up->programs.kubectl);
@@ -66,10 +82,14 @@ static int bring_up(struct up *up, struct error *err)
 
 static void explain_failure(struct up *up)
 {
-	struct error err;
-	JSON_CLEANUP json_t *status = node_control_status(up->node_directory, &err);
-	if (status)
-		cluster_explain_node(status, up->node_directory, &up->result->reasons);
+	for (unsigned number = 1; number <= local_state_node_count(&up->environment.state); number++) {
+		struct error err;
+		FREE_CLEANUP char *id = local_admin_node_id(number);
+		FREE_CLEANUP char *directory = environment_node_directory(&up->environment, id);
+		JSON_CLEANUP json_t *status = node_control_status(directory, &err);
+		if (status)
+			cluster_explain_node(status, directory, &up->result->reasons);
+	}
 }
 
 int environment_up(const struct up_options *options, struct up_result *ret_result, struct error *err)

@@ -3,8 +3,8 @@
  * `kamaji local up`: brings an environment from whatever state it is in to running. Every step looks before it acts, so a second `up` finds
  * everything done, and an `up` after a killed one takes over what runs and fits or clears it away.
  *
- *   checks -> components -> addresses, certificates -> network, cgroups, node
- *       node's processes start ---------> kube-apiserver ready -> add-ons, CRDs, store's users -> operator -> (sample tenant)
+ *   checks -> components -> addresses, certificates -> network, cgroups, nodes
+ *       nodes' processes start ---------> kube-apiserver ready -> add-ons, CRDs, store's users -> operator -> (sample tenant)
  *       containerd ready -> images ----------------------------------------^
  *   -> the workers that the environment has (environment_worker.h)
  */
@@ -26,7 +26,8 @@ struct up_options {
 	const char *block;                             /* "10.77.0.0/16"; NULL: chosen */
 	const char *components_from;                   /* folder; NULL: none */
 	const struct string_list *kubernetes_versions; /* whose images are brought beside the default version's; NULL: none */
-	const char *datastore;                         /* "etcd" or "kamaji"; "": what the environment has, kamaji for a new one */
+	unsigned nodes;        /* of the admin cluster, up to LOCAL_ADMIN_NODES_MAX; 0: what it has, one for a new one */
+	const char *datastore; /* "etcd" or "kamaji"; "": what the environment has, kamaji for a new one */
 	bool no_download, no_build;
 	bool audit;
 	bool without_operator; /* the admin cluster alone */

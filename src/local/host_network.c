@@ -162,7 +162,7 @@ int host_network_detach(const struct local_node_names *node, struct error *err)
 	return 0;
 }
 
-int host_network_route(const struct local_names *names, const struct local_address_plan *plan, struct error *err)
+int host_network_route(const struct local_names *names, const struct local_address_plan *plan, unsigned nodes, struct error *err)
 {
 	const struct local_cidr ranges[] = { plan->balancer, plan->services, plan->pods };
 	char node[LOCAL_ADDRESS_TEXT_MAX];
@@ -171,6 +171,13 @@ int host_network_route(const struct local_names *names, const struct local_addre
 	for (size_t i = 0; i < ARRAY_LENGTH(ranges); i++) {
 		char range[LOCAL_CIDR_TEXT_MAX];
 		local_cidr_format(ranges[i], range);
+		buffer_printf(&batch, "route replace %s via %s dev %s\n", range, node, names->bridge);
+	}
+	/* Straight there: a node that saw only one direction of a connection would drop it. */
+	for (unsigned number = 2; number <= nodes; number++) {
+		char range[LOCAL_CIDR_TEXT_MAX];
+		local_cidr_format(local_admin_node_pods(plan, number), range);
+		local_address_format(local_admin_node_address(plan, number), node);
 		buffer_printf(&batch, "route replace %s via %s dev %s\n", range, node, names->bridge);
 	}
 	return run_ip_batch(batch.data, err) < 0 ? error_wrap(err, "routes over %s", names->bridge) : 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What an environment adds to the host's network, all of it found again by name: a bridge, a veth pair per node, routes to the pods,
- * Services and LoadBalancer addresses by way of the admin node, an nft table with one masquerading rule, and, where something else (Docker)
+ * Services and LoadBalancer addresses by way of the nodes, an nft table with one masquerading rule, and, where something else (Docker)
  * lets the FORWARD chain drop, two accept rules with the table's name as comment. Uses the `ip`, `nft` and `iptables` programs.
  */
 #pragma once
@@ -19,8 +19,8 @@
 int host_network_make(const struct local_names *names, const struct local_address_plan *plan, struct error *err);
 /* A fresh veth pair: one end in the bridge, the other in the network namespace of `init`. An old pair of the same node is replaced. */
 int host_network_attach(const struct local_names *names, const struct local_node_names *node, pid_t init, struct error *err);
-/* The routes by way of the admin node. */
-int host_network_route(const struct local_names *names, const struct local_address_plan *plan, struct error *err);
+/* The routes by way of the admin node, and to the pods of each further node of the admin cluster by way of that. nodes: how many it has. */
+int host_network_route(const struct local_names *names, const struct local_address_plan *plan, unsigned nodes, struct error *err);
 /* Removes a node's link: the kernel would do so some time after the namespace has ended. */
 int host_network_detach(const struct local_node_names *node, struct error *err);
 /* Removes everything but the nodes' links; what is absent is fine. */

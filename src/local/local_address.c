@@ -85,7 +85,6 @@ int local_address_plan_make(struct local_cidr block, struct local_address_plan *
 		.balancer = { base + 0x0100u, 24 },
 		.services = { base + 0x1000u, 20 },
 		.pods = { base + 0x8000u, 17 },
-		.admin_pods = { base + 0x8000u, 20 },
 		.gateway = base + 1,
 		.admin_node = base + 2,
 		.kubernetes_service = base + 0x1000u + 1,
@@ -94,6 +93,16 @@ int local_address_plan_make(struct local_cidr block, struct local_address_plan *
 		.balancer_last = base + 0x0100u + 250,
 	};
 	return 0;
+}
+
+uint32_t local_admin_node_address(const struct local_address_plan *plan, unsigned number)
+{
+	return plan->admin_node + number - 1;
+}
+
+struct local_cidr local_admin_node_pods(const struct local_address_plan *plan, unsigned number)
+{
+	return (struct local_cidr){ plan->pods.address + ((number - 1) << 12), 20 };
 }
 
 int local_route_list_parse(const char *json, size_t length, const char *except, struct local_route_list *ret_list, struct error *err)

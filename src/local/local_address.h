@@ -8,10 +8,10 @@
  * overlap a route of the machine?") covers nodes, pods, Services and LoadBalancer addresses, and one route and one
  * firewall rule cover all traffic of the environment:
  *
- *   a.b.0.0/24     nodes        .1 bridge on the host, .2 admin node, .10 and up workers
+ *   a.b.0.0/24     nodes        .1 bridge on the host, .2 admin node, .3 to .9 further nodes of the admin cluster, .10 and up workers
  *   a.b.1.0/24     LoadBalancer .10 to .250
  *   a.b.16.0/20    Services     first address "kubernetes", tenth the cluster DNS
- *   a.b.128.0/17   pods         one /20 per node, the admin node has the first
+ *   a.b.128.0/17   pods         one /20 for each node of the admin cluster, the admin node has the first
  *
  * Addresses are in host byte order. Nothing here touches the machine.
  */
@@ -29,6 +29,9 @@
 /* Blocks are looked for in 10.200.0.0/16 to 10.247.0.0/16; slot 0 is the first. */
 #define LOCAL_SLOT_COUNT 48u
 
+/* Nodes of the admin cluster, as many as there are /20 in the pods' range. Number 1 is the admin node. */
+#define LOCAL_ADMIN_NODES_MAX 8u
+
 /* Most routes that are read from one machine; more is answered with an error, never cut silently. */
 #define LOCAL_ROUTES_MAX 4096u
 
@@ -43,8 +46,7 @@ struct local_address_plan {
 	struct local_cidr balancer;
 	struct local_cidr services;
 	struct local_cidr pods;
-	struct local_cidr admin_pods; /* the part of `pods` used by the admin node */
-	uint32_t gateway;             /* the bridge, on the host */
+	uint32_t gateway; /* the bridge, on the host */
 	uint32_t admin_node;
 	uint32_t kubernetes_service;
 	uint32_t dns_service;
@@ -71,6 +73,10 @@ struct local_cidr local_slot_block(unsigned slot);
 
 /* Cuts a block. Fails unless it is a /16. */
 int local_address_plan_make(struct local_cidr block, struct local_address_plan *ret_plan, struct error *err);
+
+/* Address of a node of the admin cluster and the range of its pods. number: 1 to LOCAL_ADMIN_NODES_MAX. */
+uint32_t local_admin_node_address(const struct local_address_plan *plan, unsigned number);
+struct local_cidr local_admin_node_pods(const struct local_address_plan *plan, unsigned number);
 
 /*
  * Reads the output of `ip -j -4 route show table all`. Default and IPv6 routes are left out, and those over the device `except` (NULL:

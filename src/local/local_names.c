@@ -41,6 +41,11 @@ int local_names_make(const char *name, struct local_names *ret_names, struct err
 	return 0;
 }
 
+char *local_admin_node_id(unsigned number)
+{
+	return number == 1 ? string_dup("admin") : string_printf("admin-%u", number);
+}
+
 int local_node_names_make(const char *name, const char *node, struct local_node_names *ret_names, struct error *err)
 {
 	if (check_label(name, LOCAL_NAME_MAX, "environment name", err) < 0 || check_label(node, LOCAL_NODE_NAME_MAX, "node name", err) < 0)

@@ -9,7 +9,7 @@
 
 enum {
 	LOCAL_NAME_MAX = 40,     /* longest environment name; node names add "-" and the node's own name and must stay a DNS label */
-	LOCAL_NODE_NAME_MAX = 20 /* "admin", "worker-12" */
+	LOCAL_NODE_NAME_MAX = 20 /* "admin", "admin-2", "worker-12" */
 };
 
 struct local_names {
@@ -27,4 +27,6 @@ struct local_node_names {
 
 /* The name must be a DNS label of at most LOCAL_NAME_MAX characters. */
 int local_names_make(const char *name, struct local_names *ret_names, struct error *err);
+/* A node's own name: "admin" for the first of the admin cluster, "admin-2" and so on for the further ones. free(). */
+char *local_admin_node_id(unsigned number);
 int local_node_names_make(const char *name, const char *node, struct local_node_names *ret_names, struct error *err);

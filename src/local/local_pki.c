@@ -158,12 +158,25 @@ static int ensure_kubeconfig(const struct local_pki_options *options, const stru
 	return write_file(options, file, "kubeconfig", &text, 0600, err);
 }
 
+/* What a kubelet serves with and asks with. */
+static int ensure_kubelet(const struct local_pki_options *options, const struct certificate_pair *ca, const char *hostname,
+                          uint32_t address, struct error *err)
+{
+	CERTIFICATE_PAIR_CLEANUP struct certificate_pair pair = { 0 };
+	char node[LOCAL_ADDRESS_TEXT_MAX];
+	local_address_format(address, node);
+	FREE_CLEANUP char *user = string_printf("system:node:%s", hostname);
+	const struct leaf leaf = { "kubelet-server", user, "system:nodes", CERTIFICATE_SERVER_AUTH, { node, hostname } };
+	if (ensure_leaf(options, ca, &leaf, &pair, err) < 0 || ensure_kubeconfig(options, ca, "kubelet", user, "system:nodes", err) < 0)
+		return error_wrap(err, "kubelet of %s", hostname);
+	return 0;
+}
+
 static int ensure_cluster_leaves(const struct local_pki_options *options, const struct certificate_pair *ca, struct error *err)
 {
 	char node[LOCAL_ADDRESS_TEXT_MAX], service[LOCAL_ADDRESS_TEXT_MAX];
 	local_address_format(options->plan.admin_node, node);
 	local_address_format(options->plan.kubernetes_service, service);
-	FREE_CLEANUP char *node_user = string_printf("system:node:%s", options->hostname);
 	const struct leaf leaves[] = {
 		{ "apiserver",
 		  "kube-apiserver",
@@ -172,7 +185,6 @@ static int ensure_cluster_leaves(const struct local_pki_options *options, const 
 		  { node, service, "127.0.0.1", "localhost", options->hostname, "kubernetes", "kubernetes.default",
 		    "kubernetes.default.svc", "kubernetes.default.svc.cluster.local" } },
 		{ "apiserver-kubelet-client", "kube-apiserver-kubelet-client", "system:masters", CERTIFICATE_CLIENT_AUTH, { NULL } },
-		{ "kubelet-server", node_user, "system:nodes", CERTIFICATE_SERVER_AUTH, { node, options->hostname } },
 	};
 	for (size_t i = 0; i < ARRAY_LENGTH(leaves); i++) {
 		CERTIFICATE_PAIR_CLEANUP struct certificate_pair pair = { 0 };
@@ -182,17 +194,14 @@ static int ensure_cluster_leaves(const struct local_pki_options *options, const 
 	const struct {
 		const char *file, *common_name, *organization;
 	} users[] = {
-		{ "admin", "kubernetes-admin", "system:masters" },
-		{ "controller-manager", "system:kube-controller-manager", NULL },
-		{ "scheduler", "system:kube-scheduler", NULL },
-		{ "kubelet", node_user, "system:nodes" },
-		{ "proxy", "system:kube-proxy", NULL },
+		{ "admin", "kubernetes-admin", "system:masters" }, { "controller-manager", "system:kube-controller-manager", NULL },
+		{ "scheduler", "system:kube-scheduler", NULL },    { "proxy", "system:kube-proxy", NULL },
 		{ "balancer", "kamaji:local-balancer", NULL },
 	};
 	for (size_t i = 0; i < ARRAY_LENGTH(users); i++)
 		if (ensure_kubeconfig(options, ca, users[i].file, users[i].common_name, users[i].organization, err) < 0)
 			return error_wrap(err, "kubeconfig %s", users[i].file);
-	return 0;
+	return ensure_kubelet(options, ca, options->hostname, options->plan.admin_node, err);
 }
 
 static int ensure_datastore_leaves(const struct local_pki_options *options, const struct certificate_pair *authority, struct error *err)
@@ -227,5 +236,18 @@ int local_pki_ensure(const struct local_pki_options *options, struct error *err)
 	if (ensure_leaf(options, &front_proxy, &proxy_client, &pair, err) < 0 || ensure_cluster_leaves(options, &ca, err) < 0 ||
 	    ensure_datastore_leaves(options, &datastore, err) < 0)
 		return error_wrap(err, "certificates in %s", options->directory);
+	return 0;
+}
+
+int local_pki_ensure_node(const struct local_pki_options *options, const char *directory, const char *hostname, uint32_t address,
+                          struct error *err)
+{
+	CERTIFICATE_PAIR_CLEANUP struct certificate_pair ca = { 0 };
+	struct local_pki_options own = *options;
+	own.directory = directory;
+	if (read_pair(options, "ca", &ca, err) < 0 || file_make_directories(directory, 0700, err) < 0 ||
+	    write_file(&own, "ca", "crt", &ca.certificate, 0644, err) < 0 || ensure_kubelet(&own, &ca, hostname, address, err) < 0 ||
+	    ensure_kubeconfig(&own, &ca, "proxy", "system:kube-proxy", NULL, err) < 0)
+		return error_wrap(err, "certificates in %s", directory);
 	return 0;
 }

@@ -31,6 +31,7 @@ char *node_admin_containerd_config(const struct node_admin_options *options)
 char *node_admin_kubelet_config(const struct node_admin_options *options)
 {
 	char dns[LOCAL_ADDRESS_TEXT_MAX];
+	FREE_CLEANUP char *id = local_admin_node_id(options->number);
 	local_address_format(options->plan.dns_service, dns);
 	JSON_CLEANUP json_t *config = json_build(
 		"{s:s, s:s, s:{s:{s:b}, s:{s:b}, s:{s:o}}, s:{s:s}, s:o, s:o, s:[s], s:s, s:s, s:o, s:b, s:b, s:i, s:s, s:i, s:o, s:s, "
@@ -39,7 +40,7 @@ char *node_admin_kubelet_config(const struct node_admin_options *options)
 		"webhook", "enabled", 1, "x509", "clientCAFile", json_string_printf("%s/ca.crt", options->pki), "authorization", "mode",
 		"Webhook", "tlsCertFile", json_string_printf("%s/kubelet-server.crt", options->pki), "tlsPrivateKeyFile",
 		json_string_printf("%s/kubelet-server.key", options->pki), "clusterDNS", dns, "clusterDomain", "cluster.local",
-		"cgroupDriver", "cgroupfs", "cgroupRoot", json_string_printf("/%s/admin", options->names.cgroup), "failSwapOn", 0,
+		"cgroupDriver", "cgroupfs", "cgroupRoot", json_string_printf("/%s/%s", options->names.cgroup, id), "failSwapOn", 0,
 		"serializeImagePulls", 0, "imageGCHighThresholdPercent", 100,
 		/* Images imported from an archive must count as allowed although no pull recorded them. */
 		"imagePullCredentialsVerificationPolicy", "NeverVerify", "maxPods", 500, "containerRuntimeEndpoint",
@@ -71,7 +72,7 @@ char *node_admin_kube_proxy_config(const struct node_admin_options *options)
 char *node_admin_cni_config(const struct node_admin_options *options)
 {
 	char pods[LOCAL_CIDR_TEXT_MAX];
-	local_cidr_format(options->plan.admin_pods, pods);
+	local_cidr_format(local_admin_node_pods(&options->plan, options->number), pods);
 	/* Traffic that leaves the environment is masqueraded on the host, once for all nodes. */
 	JSON_CLEANUP json_t *plugin =
 		json_build("{s:s, s:{s:s, s:[[{s:s}]], s:[{s:s}]}}", "type", options->bridge_netfilter ? "bridge" : "ptp", "ipam", "type",

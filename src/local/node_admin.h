@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the admin node of an environment runs: etcd, a second etcd for tenants, kube-apiserver, controller manager, scheduler, containerd,
- * kubelet, kube-proxy and the LoadBalancer assigner; and the files these read. Pure: facts and paths in, text out.
+ * What a node of an environment's admin cluster runs. The admin node, number 1: etcd, a second etcd for tenants, kube-apiserver, controller
+ * manager, scheduler, containerd, kubelet, kube-proxy and the LoadBalancer assigner. A further node: containerd, kubelet, kube-proxy. And the
+ * files these read. Pure: facts and paths in, text out.
  */
 #pragma once
 
@@ -24,13 +25,14 @@ struct node_programs {
 };
 
 struct node_admin_options {
+	unsigned number; /* 1: the admin node; up to LOCAL_ADMIN_NODES_MAX */
 	struct local_names names;
 	struct local_node_names node;
 	struct local_address_plan plan;
 	struct host_facts facts;
 	struct node_programs programs;
 	const char *directory;       /* of the node: configuration, logs, data, containerd's socket */
-	const char *pki;             /* folder of local_pki_ensure() */
+	const char *pki;             /* folder of local_pki_ensure(), for a further node of local_pki_ensure_node() */
 	const char *components_root; /* bound into the node read-only */
 	const char *resolv_conf;     /* text of the host's, see node_admin_resolv_conf() */
 	const char *pause_image;

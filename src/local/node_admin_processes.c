@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The process list of the admin node. The order of the list is the order of dependence. */
+/* The process list of a node of the admin cluster. The order of the list is the order of dependence. */
 #include <stdarg.h>
 #include <string.h>
 
@@ -189,11 +189,13 @@ static void add_controllers(struct builder *builder)
 	arg(scheduler, "--profiling=false");
 }
 
+/* On a further node they find the API server over the network, and ask again until it answers. */
 static void add_node_agents(struct builder *builder)
 {
 	const struct node_admin_options *options = builder->options;
 	json_t *kubelet = add(builder, "kubelet", options->programs.kubelet);
-	after(kubelet, "kube-apiserver");
+	if (options->number == 1)
+		after(kubelet, "kube-apiserver");
 	after(kubelet, "containerd");
 	arg(kubelet, "--config=%s/kubelet.json", options->directory);
 	arg(kubelet, "--kubeconfig=%s/kubelet.kubeconfig", options->pki);
@@ -201,8 +203,14 @@ static void add_node_agents(struct builder *builder)
 	arg(kubelet, "--node-ip=%s", builder->node);
 	arg(kubelet, "--node-labels=kamaji.clastix.io/local=%s", options->names.name);
 	json_t *proxy = add(builder, "kube-proxy", options->programs.kube_proxy);
-	after(proxy, "kube-apiserver");
+	if (options->number == 1)
+		after(proxy, "kube-apiserver");
 	arg(proxy, "--config=%s/kube-proxy.json", options->directory);
+}
+
+static void add_balancer(struct builder *builder)
+{
+	const struct node_admin_options *options = builder->options;
 	json_t *balancer = add(builder, "balancer", options->programs.kamaji);
 	after(balancer, "kube-apiserver");
 	char first[LOCAL_ADDRESS_TEXT_MAX], last[LOCAL_ADDRESS_TEXT_MAX];
@@ -239,24 +247,52 @@ static json_t *make_binds(const struct node_admin_options *options)
 	return binds;
 }
 
+/* To the pods of every other node, whether there is one or not: a node that joins later changes nothing here. */
+static json_t *make_routes(const struct node_admin_options *options)
+{
+	json_t *routes = json_array();
+	for (unsigned number = 1; number <= LOCAL_ADMIN_NODES_MAX; number++) {
+		char pods[LOCAL_CIDR_TEXT_MAX], node[LOCAL_ADDRESS_TEXT_MAX];
+		if (number == options->number)
+			continue;
+		local_cidr_format(local_admin_node_pods(&options->plan, number), pods);
+		local_address_format(local_admin_node_address(&options->plan, number), node);
+		json_array_append_new(routes, json_string_printf("%s via %s", pods, node));
+	}
+	return routes;
+}
+
+static void add_processes(struct builder *builder)
+{
+	if (builder->options->number > 1) {
+		add_containerd(builder);
+		add_node_agents(builder);
+		return;
+	}
+	add_etcd(builder);
+	add_containerd(builder);
+	add_api_server(builder);
+	add_datastore(builder);
+	add_controllers(builder);
+	add_node_agents(builder);
+	add_balancer(builder);
+}
+
 json_t *node_admin_config(const struct node_admin_options *options)
 {
 	struct builder builder = { .options = options, .list = json_array() };
 	char gateway[LOCAL_ADDRESS_TEXT_MAX], hex[DIGEST_HEX_SIZE];
-	local_address_format(options->plan.admin_node, builder.node);
+	FREE_CLEANUP char *id = local_admin_node_id(options->number);
+	local_address_format(local_admin_node_address(&options->plan, options->number), builder.node);
 	local_address_format(options->plan.gateway, gateway);
-	add_etcd(&builder);
-	add_containerd(&builder);
-	add_api_server(&builder);
-	add_datastore(&builder);
-	add_controllers(&builder);
-	add_node_agents(&builder);
-	json_t *config = json_build("{s:s, s:s, s:s, s:s, s:s, s:o, s:s, s:b, s:o, s:s, s:o, s:o}", "name", "admin", "role", "admin",
+	add_processes(&builder);
+	json_t *config = json_build("{s:s, s:s, s:s, s:s, s:s, s:o, s:s, s:b, s:o, s:s, s:o, s:o, s:o}", "name", id, "role", "admin",
 	                            "hostname", options->node.hostname, "directory", options->directory, "link", options->node.node_link,
 	                            "address", json_string_printf("%s/%u", builder.node, options->plan.nodes.prefix), "gateway", gateway,
 	                            "bridgeNetfilter", options->bridge_netfilter, "hosts",
 	                            json_string_printf("127.0.0.1 localhost\n::1 localhost\n%s %s\n", builder.node, options->node.hostname),
-	                            "resolvConf", options->resolv_conf, "binds", make_binds(options), "processes", builder.list);
+	                            "resolvConf", options->resolv_conf, "routes", make_routes(options), "binds", make_binds(options),
+	                            "processes", builder.list);
 	FREE_CLEANUP char *text = json_canonical(config);
 	/* The files that the processes read belong to what is running, too. */
 	FREE_CLEANUP char *containerd = node_admin_containerd_config(options);

@@ -116,32 +116,39 @@ static int bring_one(const struct node_images_options *options, const struct nod
 	return import_archive(options, archive, err);
 }
 
-/* Everything that tenants run comes after what the admin cluster runs. */
-static bool is_tenant_image(const struct image_entry *entry)
+bool node_images_is_tenants(const struct image_entry *entry)
 {
 	return strstr(entry->references[0], "/kube-") != NULL;
+}
+
+bool node_images_is_base(const struct image_entry *entry)
+{
+	return !node_images_is_tenants(entry);
+}
+
+static bool is_wanted(const struct node_images_options *options, size_t index)
+{
+	return !options->wanted || options->wanted(image_set_entry(options->set, index));
 }
 
 int node_images_bring(const struct node_images_options *options, struct node_images_result *ret_result, struct error *err)
 {
 	NODE_IMAGE_LIST_CLEANUP struct node_image_list list = { 0 };
-	size_t total = image_set_count(options->set), done = 0;
+	size_t count = image_set_count(options->set), total = 0, done = 0;
 	*ret_result = (struct node_images_result){ 0 };
 	if (node_image_list_read(options->ctr, options->socket, options->cancel, &list, err) < 0)
 		return -1;
-	for (int tenants = 0; tenants < 2; tenants++) {
-		for (size_t i = 0; i < total; i++) {
-			const struct image_entry *entry = image_set_entry(options->set, i);
-			if (is_tenant_image(entry) != (tenants != 0) || (options->wanted && !options->wanted(entry)))
-				continue;
-			if (options->progress)
-				options->progress(options->context, entry->title, done, total);
-			if (bring_one(options, &list, i, ret_result, err) < 0)
-				return error_wrap(err, "image %s", entry->title);
-			done++;
-		}
-		if (!tenants && options->base_ready)
-			options->base_ready(options->context);
+	for (size_t i = 0; i < count; i++)
+		total += is_wanted(options, i);
+	for (size_t i = 0; i < count; i++) {
+		const char *title = image_set_entry(options->set, i)->title;
+		if (!is_wanted(options, i))
+			continue;
+		if (options->progress)
+			options->progress(options->context, title, done, total);
+		if (bring_one(options, &list, i, ret_result, err) < 0)
+			return error_wrap(err, "image %s", title);
+		done++;
 	}
 	return 0;
 }

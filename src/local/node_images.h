@@ -30,8 +30,6 @@ struct node_images_options {
 	struct cancel *cancel;
 	/* Called before each import with the title of the image and how many are to come. */
 	void (*progress)(void *context, const char *title, size_t done, size_t total);
-	/* Called when everything that the admin cluster's own pods need is there, and images of tenants may still be coming. */
-	void (*base_ready)(void *context);
 	void *context;
 };
 
@@ -39,6 +37,8 @@ struct node_images_result {
 	unsigned kept, imported, pulled; /* pulled: left to containerd, upstream's registry answers */
 };
 
+/* For `wanted`: what the admin cluster's own pods run, and what only tenants do. */
+bool node_images_is_base(const struct image_entry *entry);
+bool node_images_is_tenants(const struct image_entry *entry);
 int node_image_list_read(const char *ctr, const char *socket, struct cancel *cancel, struct node_image_list *ret_list, struct error *err);
-/* Images of the admin cluster first, then those of tenants. */
 int node_images_bring(const struct node_images_options *options, struct node_images_result *ret_result, struct error *err);

@@ -11,9 +11,8 @@ static void show_image(void *context, const char *title, size_t done, size_t tot
 	progress_note(up->options->progress, up->images.phase, "%s (%zu of %zu)", title, done + 1, total);
 }
 
-static void note_base_ready(void *context)
+static void note_base_ready(struct up_images *images)
 {
-	struct up_images *images = &((struct up *)context)->images;
 	THREAD_LOCKED(&images->mutex);
 	images->base_ready = true;
 	pthread_cond_broadcast(&images->changed);
@@ -40,22 +39,40 @@ static struct image_set *choose_images(struct up *up, struct error *err)
 	return image_set_new(up->fetch, versions, up->options->program, err);
 }
 
+/* Each node has its own. */
+static int bring_to_nodes(struct up *up, struct image_set *set, bool (*wanted)(const struct image_entry *entry), struct error *err)
+{
+	for (unsigned number = 1; number <= local_state_node_count(&up->environment.state); number++) {
+		struct node_images_result *sum = &up->images.result, one;
+		FREE_CLEANUP char *id = local_admin_node_id(number);
+		FREE_CLEANUP char *directory = environment_node_directory(&up->environment, id);
+		FREE_CLEANUP char *socket = node_admin_containerd_socket(directory);
+		const struct node_images_options options = {
+			.ctr = up->ctr,
+			.socket = socket,
+			.set = set,
+			.wanted = wanted,
+			.cancel = up->cancel,
+			.progress = show_image,
+			.context = up,
+		};
+		if (up_wait_process(up, number, "containerd", err) < 0 || node_images_bring(&options, &one, err) < 0)
+			return -1;
+		sum->kept += one.kept;
+		sum->imported += one.imported;
+		sum->pulled += one.pulled;
+	}
+	return 0;
+}
+
+/* What the admin cluster runs may go to any node, so it is on every one before the first of it is asked for. */
 static int bring_images(struct up *up, struct error *err)
 {
-	FREE_CLEANUP char *socket = node_admin_containerd_socket(up->node_directory);
 	IMAGE_SET_CLEANUP struct image_set *set = choose_images(up, err);
-	if (!set || up_wait_process(up, "containerd", err) < 0)
+	if (!set || bring_to_nodes(up, set, node_images_is_base, err) < 0)
 		return -1;
-	const struct node_images_options options = {
-		.ctr = up->ctr,
-		.socket = socket,
-		.set = set,
-		.cancel = up->cancel,
-		.progress = show_image,
-		.base_ready = note_base_ready,
-		.context = up,
-	};
-	return node_images_bring(&options, &up->images.result, err);
+	note_base_ready(&up->images);
+	return bring_to_nodes(up, set, node_images_is_tenants, err);
 }
 
 static void *images_main(void *argument)

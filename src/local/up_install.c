@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/base64.h"
-#include "base/clock.h"
 #include "base/secret.h"
 #include "base/yaml.h"
 #include "io/file.h"
@@ -13,7 +12,6 @@
 #include "local/datastore_auth.h"
 #include "local/local_pki.h"
 #include "local/manifest.h"
-#include "local/node_control.h"
 #include "local/tenant_kubeconfig.h"
 #include "local/up_internal.h"
 #include "pki/pem.h"
@@ -106,7 +104,7 @@ static int enable_store_users(struct up *up, struct error *err)
 	const struct datastore_auth_options options = {
 		.etcdctl = up->etcdctl, .endpoint = endpoint, .pki = up->pki, .cancel = up->cancel
 	};
-	if (up_wait_process(up, "datastore", err) < 0)
+	if (up_wait_process(up, 1, "datastore", err) < 0)
 		return -1;
 	return datastore_auth_ensure(&options, err);
 }
@@ -197,22 +195,16 @@ static int wait_system_pods(struct up *up, struct error *err)
 	return 0;
 }
 
-static int wait_node(struct up *up, struct error *err)
+static int wait_further_nodes(struct up *up, struct error *err)
 {
-	struct local_node_names node;
-	if (local_node_names_make(up->environment.names.name, "admin", &node, err) < 0)
-		return -1;
-	FREE_CLEANUP char *object = string_printf("node/%s", node.hostname);
-	return cluster_wait(&up->tool, NULL, object, "condition=Ready", err);
-}
-
-/* When the node began, in whole seconds: what its containers' start times are compared with. */
-static int read_start_time(struct up *up, struct error *err)
-{
-	JSON_CLEANUP json_t *status = node_control_status(up->node_directory, err);
-	if (!status)
-		return -1;
-	up->started_seconds = clock_wall_seconds() - json_integer_or(status, "uptimeSeconds", 0) - 1;
+	unsigned count = local_state_node_count(&up->environment.state);
+	if (count == 1)
+		return 0;
+	unsigned phase = progress_begin(up->options->progress, "further nodes");
+	for (unsigned number = 2; number <= count; number++)
+		if (up_wait_node(up, number, err) < 0)
+			return -1;
+	progress_end(up->options->progress, phase, "Ready");
 	return 0;
 }
 
@@ -223,9 +215,7 @@ int up_install(struct up *up, struct error *err)
 	if (!folder)
 		return -1;
 	unsigned phase = progress_begin(progress, "API server");
-	if (up_wait_process(up, "kube-apiserver", err) < 0)
-		return -1;
-	if (read_start_time(up, err) < 0)
+	if (up_wait_process(up, 1, "kube-apiserver", err) < 0 || up_node_start_time(up, 1, &up->started_seconds, err) < 0)
 		return -1;
 	progress_end(progress, phase, up->tool.kubeconfig);
 	phase = progress_begin(progress, "tenants' store");
@@ -236,7 +226,7 @@ int up_install(struct up *up, struct error *err)
 	if (!up->options->without_operator && install_definitions(up, folder, err) < 0)
 		return error_wrap(err, "CustomResourceDefinitions");
 	/* Pods come after their images: a pull that fails is not tried again for ten seconds. */
-	if (up_images_wait(up, true, err) < 0 || add_ons(up, folder, err) < 0 || wait_node(up, err) < 0)
+	if (up_images_wait(up, true, err) < 0 || add_ons(up, folder, err) < 0 || up_wait_node(up, 1, err) < 0)
 		return -1;
 	progress_end(progress, phase, "cluster DNS, StorageClass, LoadBalancer addresses");
 	if (!up->options->without_operator) {
@@ -245,6 +235,8 @@ int up_install(struct up *up, struct error *err)
 			return -1;
 		progress_end(progress, phase, "available");
 	}
+	if (wait_further_nodes(up, err) < 0)
+		return -1;
 	phase = progress_begin(progress, "system pods");
 	if (wait_system_pods(up, err) < 0)
 		return -1;

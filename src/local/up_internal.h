@@ -36,15 +36,21 @@ struct up {
 	char *pki, *node_directory, *cni_folder;
 	struct string_list proxy_environment;
 	struct cluster_tool tool;
-	int64_t started_seconds; /* when the node began */
+	int64_t started_seconds; /* when the admin node began */
 	struct up_images images;
 };
 
-/* up_node.c: everything until the node's processes run. */
+/* up_prepare.c: what nodes need before they can be started. */
 int up_prepare(struct up *up, struct error *err);
-int up_start_node(struct up *up, struct error *err);
-/* Waits until the named process of the admin node is ready. */
-int up_wait_process(struct up *up, const char *process, struct error *err);
+
+/* up_nodes.c: the nodes of the admin cluster, numbered from 1. Starts those that do not run as they should. */
+int up_start_nodes(struct up *up, struct error *err);
+/* Waits until the named process of a node is ready. */
+int up_wait_process(struct up *up, unsigned number, const char *process, struct error *err);
+/* When the node began, in whole seconds since the epoch: what times in the cluster are compared with. */
+int up_node_start_time(struct up *up, unsigned number, int64_t *ret_seconds, struct error *err);
+/* Waits until the cluster has seen this life of the node, and that it is Ready. */
+int up_wait_node(struct up *up, unsigned number, struct error *err);
 
 /* up_images.c */
 int up_images_start(struct up *up, struct error *err);

@@ -14,7 +14,7 @@
 #include "local/node_worker.h"
 #include "local/worker_task.h"
 
-enum { STOP_GRACE_MS = 10000, KILL_TIMEOUT_MS = 15000, POLL_MS = 50, RESOLV_CONF_MAX = 64 * 1024, PROCESS_RESTARTS_MAX = 8 };
+enum { STOP_GRACE_MS = 10000, POLL_MS = 50, RESOLV_CONF_MAX = 64 * 1024, PROCESS_RESTARTS_MAX = 8 };
 
 static int prepare_init(pid_t init, void *context, struct error *err)
 {
@@ -60,17 +60,8 @@ static char *read_resolv_conf(struct error *err)
 /* Ends the node and clears the kernel of it; files stay. */
 static int end_node(struct worker_task *task, uint64_t grace_ms, struct error *err)
 {
-	struct local_environment *environment = task->environment;
-	struct local_node_names node;
 	FREE_CLEANUP char *id = local_worker_id(task->worker);
-	FREE_CLEANUP char *group = string_printf("%s/%s", environment->names.cgroup, id);
-	if (local_worker_names(environment->names.name, task->worker, &node, err) < 0 ||
-	    node_identity_end(&task->worker->identity, grace_ms, err) < 0 ||
-	    host_cgroup_kill(&environment->facts.cgroup, group, KILL_TIMEOUT_MS, err) < 0 ||
-	    host_cgroup_remove(&environment->facts.cgroup, group, err) < 0)
-		return -1;
-	task->worker->identity = (struct node_identity){ 0 };
-	return host_network_detach(&node, err);
+	return environment_end_node(task->environment, id, &task->worker->identity, grace_ms, err);
 }
 
 static int wait_containerd(const struct worker_task *task, struct error *err)

@@ -78,7 +78,7 @@ def add(cluster, who: Tenant, name: str, *flags: str) -> dict:
 def records(cluster) -> dict:
     """The workers in the state file, by id."""
     nodes = json.loads((cluster.folder / "state.json").read_text())["nodes"]
-    return {key: value for key, value in nodes.items() if key != "admin"}
+    return {key: value for key, value in nodes.items() if key.startswith("worker-")}
 
 
 def record_of(cluster, who: Tenant, name: str) -> tuple[str, dict]:

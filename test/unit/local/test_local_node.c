@@ -21,6 +21,7 @@
 static struct node_admin_options make_options(int cgroup_version, uint64_t bounding)
 {
 	struct node_admin_options options = {
+		.number = 1,
 		.facts = { .cgroup = { .version = cgroup_version }, .bounding = bounding },
 		.programs = { .kamaji = "/opt/kamaji",
 		              .etcd = "/c/etcd",

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From nothing to running processes: checks, components, addresses, certificates, network, cgroups, the node's init. */
+/* What nodes need before they can be started: checks, components, addresses, certificates. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,11 +12,7 @@
 #include "local/host_settings.h"
 #include "local/local_index.h"
 #include "local/local_pki.h"
-#include "local/node_control.h"
 #include "local/up_internal.h"
-#include "pki/digest.h"
-
-enum { STOP_GRACE_MS = 10000, POLL_MS = 50, RESOLV_CONF_MAX = 64 * 1024, PROCESS_RESTARTS_MAX = 8 };
 
 static int check_machine(const struct up *up, struct error *err)
 {
@@ -200,33 +196,6 @@ static void collect_proxies(struct up *up)
 	}
 }
 
-static int describe_node(struct up *up, struct node_admin_options *options, char **resolv_conf, struct error *err)
-{
-	BUFFER_CLEANUP struct buffer text = { 0 };
-	/* Behind systemd-resolved the listed server is on loopback; its own list has the real ones. */
-	const char *path = file_exists("/run/systemd/resolve/resolv.conf") ? "/run/systemd/resolve/resolv.conf" : "/etc/resolv.conf";
-	if (file_exists(path) && file_read(path, RESOLV_CONF_MAX, &text, err) < 0)
-		return -1;
-	*resolv_conf = node_admin_resolv_conf(text.data ? text.data : "");
-	*options = (struct node_admin_options){
-		.names = up->environment.names,
-		.plan = up->environment.plan,
-		.facts = up->environment.facts,
-		.programs = up->programs,
-		.directory = up->node_directory,
-		.pki = up->pki,
-		.components_root = component_cache_root(component_fetch_cache(up->fetch)),
-		.resolv_conf = *resolv_conf,
-		.pause_image = IMAGE_PAUSE,
-		.bridge_netfilter = file_exists("/proc/sys/net/bridge/bridge-nf-call-iptables"),
-		.nftables = true,
-		.audit = up->environment.state.audit,
-		.own_store = up->environment.state.own_store,
-		.proxy_environment = &up->proxy_environment,
-	};
-	return local_node_names_make(up->environment.names.name, "admin", &options->node, err);
-}
-
 int up_prepare(struct up *up, struct error *err)
 {
 	struct progress *progress = up->options->progress;
@@ -255,111 +224,4 @@ int up_prepare(struct up *up, struct error *err)
 	progress_end(progress, phase, outcome);
 	collect_proxies(up);
 	return 0;
-}
-
-struct start_context {
-	struct up *up;
-	const struct node_admin_options *options;
-};
-
-static int prepare_init(pid_t init, void *context, struct error *err)
-{
-	struct start_context *start = context;
-	struct local_environment *environment = &start->up->environment;
-	FREE_CLEANUP char *group = string_printf("%s/admin/init", environment->names.cgroup);
-	if (host_cgroup_make(&environment->facts.cgroup, group, err) < 0 ||
-	    host_cgroup_enter(&environment->facts.cgroup, group, init, err) < 0)
-		return error_wrap(err, "cgroup of the node");
-	if (host_network_attach(&environment->names, &start->options->node, init, err) < 0)
-		return -1;
-	return host_network_route(&environment->names, &environment->plan, err);
-}
-
-static int record_init(const struct node_identity *identity, void *context, struct error *err)
-{
-	struct start_context *start = context;
-	start->up->environment.state.admin = *identity;
-	return environment_save(&start->up->environment, err);
-}
-
-/* True when a node runs that was started from exactly this configuration. */
-static bool is_wanted_node(const struct up *up, const json_t *config)
-{
-	struct error err;
-	if (!node_identity_is_alive(&up->environment.state.admin))
-		return false;
-	JSON_CLEANUP json_t *status = node_control_status(up->node_directory, &err);
-	return status && !json_boolean_or(status, "stopping", false) &&
-	       string_equal(json_string_at(status, "configuration"), json_string_at(config, "digest"));
-}
-
-int up_start_node(struct up *up, struct error *err)
-{
-	struct local_environment *environment = &up->environment;
-	struct node_admin_options options;
-	FREE_CLEANUP char *resolv_conf = NULL;
-	unsigned phase = progress_begin(up->options->progress, "node");
-	if (describe_node(up, &options, &resolv_conf, err) < 0)
-		return -1;
-	JSON_CLEANUP json_t *config = node_admin_config(&options);
-	if (is_wanted_node(up, config)) {
-		up->result->was_running = true;
-		progress_end(up->options->progress, phase, "is running");
-		return 0;
-	}
-	bool alive = node_identity_is_alive(&environment->state.admin);
-	progress_note(up->options->progress, phase, alive ? "ending the former one" : "clearing what an earlier run left");
-	environment->state.phase = LOCAL_STARTING;
-	if (environment_sweep(environment, STOP_GRACE_MS, err) < 0 || environment_save(environment, err) < 0 ||
-	    node_admin_write(&options, err) < 0 || host_network_make(&environment->names, &environment->plan, err) < 0)
-		return -1;
-	FREE_CLEANUP char *config_path = string_printf("%s/node.json", up->node_directory);
-	FREE_CLEANUP char *log_path = string_printf("%s/log/init.log", up->node_directory);
-	/* Pod addresses of an earlier run: their network namespaces are gone, and they would never be given back. */
-	FREE_CLEANUP char *leases = string_printf("%s/var/lib/cni", up->node_directory);
-	if (file_remove_tree(leases, err) < 0)
-		return -1;
-	struct start_context context = { up, &options };
-	const struct node_start_options start = {
-		.program = up->options->program,
-		.config_path = config_path,
-		.log_path = log_path,
-		.prepare = prepare_init,
-		.record = record_init,
-		.context = &context,
-	};
-	struct node_identity identity;
-	if (node_start(&start, &identity, err) < 0)
-		return error_wrap(err, "start the node");
-	progress_end(up->options->progress, phase, alive ? "started anew with the changed configuration" : "started");
-	return 0;
-}
-
-static const json_t *find_process(const json_t *status, const char *name)
-{
-	const json_t *list = json_object_get(status, "processes");
-	for (size_t i = 0; i < json_array_size(list); i++)
-		if (string_equal(json_string_at(json_array_get(list, i), "name"), name))
-			return json_array_get(list, i);
-	return NULL;
-}
-
-int up_wait_process(struct up *up, const char *process, struct error *err)
-{
-	for (;;) {
-		struct error silent;
-		JSON_CLEANUP json_t *status = node_control_status(up->node_directory, &silent);
-		const json_t *found = find_process(status, process);
-		if (found && string_equal(json_string_at(found, "state"), "ready"))
-			return 0;
-		if (found && json_integer_or(found, "restarts", 0) >= PROCESS_RESTARTS_MAX)
-			return error_set(err, ERROR_SYSTEM, "%s does not stay up: it was started %lld times, and %s", process,
-			                 (long long)json_integer_or(found, "restarts", 0) + 1, json_string_or(found, "lastExit", "ended"));
-		if (!status && !node_identity_is_alive(&up->environment.state.admin)) {
-			FREE_CLEANUP char *path = string_printf("%s/log/init.log", up->node_directory);
-			return error_set(err, ERROR_SYSTEM, "the node ended while starting; see %s", path);
-		}
-		if (cancel_sleep(up->cancel, POLL_MS, err) < 0)
-			return error_wrap(err, "wait for %s", process);
-	}
 }
