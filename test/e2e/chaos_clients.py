@@ -49,12 +49,13 @@ class Tally:
         self.failures: collections.Counter = collections.Counter()
         self.wrong: list[str] = []
         self.last_write = self.begin = time.monotonic()
-        self.longest_gap = 0.0
+        self.longest_gap, self.gap_end = 0.0, self.begin
 
     def acknowledged(self) -> None:
         with self.lock:
             now = time.monotonic()
-            self.longest_gap = max(self.longest_gap, now - self.last_write)
+            if now - self.last_write > self.longest_gap:
+                self.longest_gap, self.gap_end = now - self.last_write, now
             self.last_write = now
             self.writes += 1
 

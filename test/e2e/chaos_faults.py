@@ -35,7 +35,11 @@ class Faults:
         self.cluster, self.dice = cluster, dice
         self.kills: collections.Counter = collections.Counter()
         self.away: collections.Counter = collections.Counter()   # not running when its turn came
-        self.last = time.monotonic()
+        self.history: list[tuple[float, str]] = []               # (monotonic time, kind) of every kill
+
+    @property
+    def last(self) -> float:
+        return self.history[-1][0] if self.history else 0.0
 
     def words_of(self, pid: int) -> list[str]:
         """The command line of a process of this environment; [] for any other."""
@@ -69,7 +73,7 @@ class Faults:
             finally:
                 os.close(process)
             self.kills[kind] += 1
-            self.last = time.monotonic()
+            self.history.append((time.monotonic(), kind))
             return
         self.away[kind] += 1
 
@@ -84,6 +88,10 @@ class Faults:
             if time.monotonic() - begin > said + 60:
                 said = time.monotonic() - begin
                 print(f"  {said:5.0f} s: killed {dict(self.kills)}", flush=True)
+
+    def between(self, begin: float, end: float) -> str:
+        """What was killed in that time, with seconds after its begin."""
+        return ", ".join(f"{kind} at {moment - begin:.1f}" for moment, kind in self.history if begin <= moment <= end) or "nothing"
 
     def ends(self, kind: str) -> collections.Counter:
         """How the node's supervisor saw a process of its own end, from its log: reason -> times."""

@@ -92,7 +92,8 @@ def report(faults: Faults, fleeting: Fleeting, clients: list[Clients], converged
     for tally in (each.tally for each in clients):
         failures = ", ".join(f"{reason}: {count}" for reason, count in tally.failures.most_common()) or "none"
         print(f"{tally.name}: {tally.writes} writes acknowledged, {tally.reads} reads, {sum(tally.failures.values())} requests failed ({failures}), "
-              f"longest gap without an acknowledged write {tally.longest_gap:.1f} s")
+              f"longest gap without an acknowledged write {tally.longest_gap:.1f} s, in which were killed: "
+              f"{faults.between(tally.gap_end - tally.longest_gap, tally.gap_end)}")
     print(f"tenants made and deleted meanwhile: {fleeting.made} ({fleeting.failures} requests failed)")
     print(f"converged {converged:.1f} s after the last kill")
 
