@@ -21,35 +21,41 @@ def closure(program: str) -> set[str]:
     return {word for word in text.split() if word.startswith("/")}
 
 
-def layer() -> bytes:
-    out = io.BytesIO()
+def probe_layer() -> bytes:
     files = {}
     for name in PROGRAMS:
         path = shutil.which(name)
         if path:
             files[f"/bin/{name}"] = path
             files |= {library: library for library in closure(path)}
+    return layer(files, {"etc/nsswitch.conf": "hosts: files dns\n", "etc/passwd": "root:x:0:0::/:/bin/sh\n"}, {"bin/sh": "dash"})
+
+
+def layer(files: dict[str, str], texts: dict[str, str], links: dict[str, str] | None = None) -> bytes:
+    """A tar archive of files (place -> this machine's path), texts, symbolic links, and /tmp."""
+    out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as archive:
         for target, source in sorted(files.items()):
             info = archive.gettarinfo(os.path.realpath(source), arcname=target.lstrip("/"))
             info.uid = info.gid = info.mtime = 0
             with open(source, "rb") as stream:
                 archive.addfile(info, stream)
-        for target, text in {"etc/nsswitch.conf": "hosts: files dns\n", "etc/passwd": "root:x:0:0::/:/bin/sh\n"}.items():
+        for target, text in texts.items():
             info = tarfile.TarInfo(target)
             info.size = len(text)
             archive.addfile(info, io.BytesIO(text.encode()))
-        link = tarfile.TarInfo("bin/sh")
-        link.type, link.linkname = tarfile.SYMTYPE, "dash"
-        archive.addfile(link)
+        for target, name in (links or {}).items():
+            link = tarfile.TarInfo(target)
+            link.type, link.linkname = tarfile.SYMTYPE, name
+            archive.addfile(link)
         folder = tarfile.TarInfo("tmp")
         folder.type, folder.mode = tarfile.DIRTYPE, 0o1777
         archive.addfile(folder)
     return out.getvalue()
 
 
-def make(path: pathlib.Path) -> pathlib.Path:
-    """Writes the archive; `ctr images import` takes it."""
+def make(path: pathlib.Path, name: str = NAME, content: bytes | None = None) -> pathlib.Path:
+    """Writes the archive of an image with one layer (the probes' own by default); `ctr images import` takes it."""
     blobs = {}
 
     def blob(data: bytes) -> dict:
@@ -57,7 +63,7 @@ def make(path: pathlib.Path) -> pathlib.Path:
         blobs[f"blobs/sha256/{digest}"] = data
         return {"digest": f"sha256:{digest}", "size": len(data)}
 
-    content = layer()
+    content = content or probe_layer()
     machine = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
     config = json.dumps({"architecture": machine, "os": "linux", "config": {"Env": ["PATH=/bin"], "Cmd": ["/bin/sleep", "1000000"]},
                          "rootfs": {"type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(content).hexdigest()]}}).encode()
@@ -65,7 +71,7 @@ def make(path: pathlib.Path) -> pathlib.Path:
                            "config": {"mediaType": "application/vnd.oci.image.config.v1+json", **blob(config)},
                            "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar", **blob(content)}]}).encode()
     index = {"schemaVersion": 2, "manifests": [{"mediaType": "application/vnd.oci.image.manifest.v1+json", **blob(manifest),
-                                                "annotations": {"io.containerd.image.name": NAME}}]}
+                                                "annotations": {"io.containerd.image.name": name}}]}
     with tarfile.open(path, "w") as archive:
         for name, data in {"oci-layout": b'{"imageLayoutVersion": "1.0.0"}', "index.json": json.dumps(index).encode(), **blobs}.items():
             info = tarfile.TarInfo(name)
