@@ -21,7 +21,7 @@
 enum { STAT_TEXT_MAX = 4096, STAT_START_FIELD = 22, KILL_WAIT_MS = 15000, WAIT_STEP_MS = 10 };
 
 /* Runs in the child: waits for the word, then becomes init. Only async-signal-safe calls: the parent may have threads. */
-static void child_main(const struct node_start_options *options, int go, int log)
+static void child_main(const char *program, char *config_path, int go, int log)
 {
 	char word;
 	ssize_t count;
@@ -35,10 +35,10 @@ static void child_main(const struct node_start_options *options, int go, int log
 		_exit(126);
 	/* Nothing of whoever called us lives on in the node: a lock or the end of a pipe would be held for as long as the node runs. */
 	(void)syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, 0);
-	char *const arguments[] = { (char *)options->program, (char *)"local", (char *)"node-init", (char *)options->config_path, NULL };
+	char *const arguments[] = { (char *)program, (char *)"local", (char *)"node-init", config_path, NULL };
 	char *const environment[] = { (char *)"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", (char *)"HOME=/root",
 		                      (char *)"LC_ALL=C", NULL };
-	execve(options->program, arguments, environment);
+	execve(program, arguments, environment);
 	_exit(127);
 }
 
@@ -61,9 +61,11 @@ static int prepare_child(const struct node_start_options *options, pid_t pid, st
 int node_start(const struct node_start_options *options, struct node_identity *ret_identity, struct error *err)
 {
 	int ends[2];
-	DESCRIPTOR_CLEANUP int log = open(options->log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	FREE_CLEANUP char *config_path = string_printf("%s/node.json", options->directory);
+	FREE_CLEANUP char *log_path = string_printf("%s/log/init.log", options->directory);
+	DESCRIPTOR_CLEANUP int log = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	if (log < 0)
-		return error_set_errno(err, errno, "open %s", options->log_path);
+		return error_set_errno(err, errno, "open %s", log_path);
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return error_set_errno(err, errno, "pipe");
 	DESCRIPTOR_CLEANUP int go_read = ends[0];
@@ -73,7 +75,7 @@ int node_start(const struct node_start_options *options, struct node_identity *r
 		return error_set_errno(err, errno, "make namespaces");
 	if (pid == 0) {
 		close(go_write);
-		child_main(options, go_read, log);
+		child_main(options->program, config_path, go_read, log);
 	}
 	if (prepare_child(options, pid, ret_identity, err) < 0 || file_write_all(go_write, "g", 1, err) < 0) {
 		kill(pid, SIGKILL);

@@ -21,9 +21,8 @@ struct node_identity {
 };
 
 struct node_start_options {
-	const char *program;     /* absolute path of this program */
-	const char *config_path; /* given to node-init */
-	const char *log_path;    /* init's own stdout and stderr, appended */
+	const char *program;   /* absolute path of this program */
+	const char *directory; /* of the node: node.json is given to node-init, log/init.log takes its stdout and stderr, appended */
 	/* Called on the host when the namespaces exist and before init runs: puts init into its cgroups, moves its interface. Its failure
 	 * ends the new process. May be NULL. */
 	int (*prepare)(pid_t init, void *context, struct error *err);

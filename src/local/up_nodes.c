@@ -104,16 +104,13 @@ static bool is_wanted_node(const struct start *start)
 
 static int run_node(struct start *start, struct error *err)
 {
-	FREE_CLEANUP char *config_path = string_printf("%s/node.json", start->directory);
-	FREE_CLEANUP char *log_path = string_printf("%s/log/init.log", start->directory);
 	/* Pod addresses of an earlier run: their network namespaces are gone, and they would never be given back. */
 	FREE_CLEANUP char *leases = string_printf("%s/var/lib/cni", start->directory);
 	if (node_admin_write(&start->options, err) < 0 || file_remove_tree(leases, err) < 0)
 		return -1;
 	const struct node_start_options options = {
 		.program = start->up->options->program,
-		.config_path = config_path,
-		.log_path = log_path,
+		.directory = start->directory,
 		.prepare = prepare_init,
 		.record = record_init,
 		.context = start,

@@ -99,12 +99,9 @@ static int start_node(struct worker_task *task, const struct node_worker_options
 	if (end_node(task, STOP_GRACE_MS, err) < 0 || remove_traces(task, err) < 0 || environment_save(task->environment, err) < 0 ||
 	    node_worker_write(options, err) < 0)
 		return -1;
-	FREE_CLEANUP char *config_path = string_printf("%s/node.json", task->directory);
-	FREE_CLEANUP char *log_path = string_printf("%s/log/init.log", task->directory);
 	const struct node_start_options start = {
 		.program = task->program,
-		.config_path = config_path,
-		.log_path = log_path,
+		.directory = task->directory,
 		.prepare = prepare_init,
 		.record = record_init,
 		.context = task,
