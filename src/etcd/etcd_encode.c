@@ -5,7 +5,7 @@
 
 #include "grpc/protobuf.h"
 
-enum { TAG_BYTES = 2, WATCH_EVENTS = 11, NUMBERS_MAXIMUM = 5 * 11 /* of a tag and ten bytes each */ };
+enum { TAG_BYTES = 2, WATCH_EVENTS = 11, NUMBERS_MAXIMUM = 5 * (1 + PROTOBUF_VARINT_MAXIMUM) /* of a tag and a number each */ };
 
 static void put_tag(struct buffer *out, uint32_t number)
 {
@@ -50,20 +50,12 @@ size_t etcd_key_value_size(const struct key_value *item)
 	       number_size(item->version) + bytes_size(blob_bytes(item->value).length) + number_size(item->lease);
 }
 
-static char *place_varint(char *at, uint64_t value)
-{
-	for (; value >= 0x80; value >>= 7)
-		*at++ = (char)(value | 0x80);
-	*at++ = (char)value;
-	return at;
-}
-
 static char *place_number(char *at, unsigned number, int64_t value)
 {
 	if (value == 0)
 		return at;
 	*at++ = (char)(number << 3);
-	return place_varint(at, (uint64_t)value);
+	return protobuf_place_varint(at, (uint64_t)value);
 }
 
 static char *place_length(char *at, unsigned number, size_t length)
@@ -71,7 +63,7 @@ static char *place_length(char *at, unsigned number, size_t length)
 	if (length == 0)
 		return at;
 	*at++ = (char)(number << 3 | TAG_BYTES);
-	return place_varint(at, length);
+	return protobuf_place_varint(at, length);
 }
 
 /* Lists are long and made of these: their room is taken once, not byte by byte. */

@@ -92,13 +92,9 @@ char *protobuf_field_string(const struct protobuf_field *field)
 
 void protobuf_put_varint(struct buffer *out, uint64_t value)
 {
-	char bytes[10];
-	size_t length = 0;
+	char bytes[PROTOBUF_VARINT_MAXIMUM];
 
-	for (; value >= 0x80; value >>= 7)
-		bytes[length++] = (char)(value | 0x80);
-	bytes[length++] = (char)value;
-	(void)buffer_append(out, bytes, length);
+	(void)buffer_append(out, bytes, (size_t)(protobuf_place_varint(bytes, value) - bytes));
 }
 
 static void put_tag(struct buffer *out, uint32_t number, enum protobuf_wire wire)

@@ -38,6 +38,17 @@ bool protobuf_next(struct protobuf_reader *reader, struct protobuf_field *field)
 /* Copy of a bytes field as a string (free()); NULL when it holds a NUL or is no bytes field. */
 char *protobuf_field_string(const struct protobuf_field *field);
 
+enum { PROTOBUF_VARINT_MAXIMUM = 10 }; /* bytes of the longest */
+
+/* Writes into room for PROTOBUF_VARINT_MAXIMUM bytes; where the next byte belongs. */
+static inline char *protobuf_place_varint(char *at, uint64_t value)
+{
+	for (; value >= 0x80; value >>= 7)
+		*at++ = (char)(value | 0x80);
+	*at++ = (char)value;
+	return at;
+}
+
 void protobuf_put_varint(struct buffer *out, uint64_t value);                                   /* bare, no tag */
 void protobuf_put_unsigned(struct buffer *out, uint32_t number, uint64_t value);                /* nothing for 0 */
 void protobuf_put_signed(struct buffer *out, uint32_t number, int64_t value);                   /* int32, int64, enum; nothing for 0 */
