@@ -50,6 +50,10 @@ func dialAs(name, address, folder string) (identities, error) {
 	return found, nil
 }
 
+// sortedStably is how many permissions of a role keep the order of arrival where their keys are equal: etcd sorts by the key alone, and Go's
+// sort.Sort leaves the order of equals to chance (its own, the same each time) as soon as there are more.
+const sortedStably = 12
+
 // token was given to one user by both servers.
 type token struct{ expected, actual string }
 
@@ -58,6 +62,7 @@ type authentication struct {
 	expected, actual identities
 	tokens           []token
 	counts           map[string]int
+	granted          map[string]int // permissions granted to a role since it was made: at least as many as it has
 }
 
 func (a *authentication) one(of []string) string { return of[a.g.random.Intn(len(of))] }
@@ -111,6 +116,9 @@ func (a *authentication) administration() proto.Message {
 		return &pb.AuthRoleRevokePermissionRequest{Role: role, Key: key, RangeEnd: end}
 	case 15:
 		return &pb.AuthStatusRequest{}
+	}
+	if a.granted[role] >= sortedStably {
+		return &pb.AuthRoleDeleteRequest{Role: role}
 	}
 	return &pb.AuthRoleGrantPermissionRequest{Name: role, Perm: a.permission()}
 }
@@ -231,6 +239,8 @@ func (a *authentication) ask(certificate string, with *token, request proto.Mess
 	outcome := "answered"
 	if wantedErr != nil {
 		outcome = describe(nil, wantedErr)
+	} else {
+		a.note(request)
 	}
 	a.counts[outcome]++
 	if describe(wanted, wantedErr) != describe(got, gotErr) {
@@ -238,6 +248,16 @@ func (a *authentication) ask(certificate string, with *token, request proto.Mess
 			show(got, gotErr))
 	}
 	return nil
+}
+
+// note follows how many permissions a role may have.
+func (a *authentication) note(done proto.Message) {
+	switch r := done.(type) {
+	case *pb.AuthRoleGrantPermissionRequest:
+		a.granted[r.Name]++
+	case *pb.AuthRoleDeleteRequest:
+		a.granted[r.Role] = 0
+	}
 }
 
 // logIn asks both for a token with a password that may be right.
@@ -288,7 +308,8 @@ func runAuthentication(o options) error {
 	if err != nil {
 		return err
 	}
-	a := &authentication{g: newGenerator(rand.New(rand.NewSource(o.seed))), expected: expected, actual: actual, counts: map[string]int{}}
+	a := &authentication{g: newGenerator(rand.New(rand.NewSource(o.seed))), expected: expected, actual: actual, counts: map[string]int{},
+		granted: map[string]int{}}
 	for _, request := range []proto.Message{
 		&pb.AuthEnableRequest{}, &pb.AuthUserAddRequest{Name: "root", Options: &authpb.UserAddOptions{NoPassword: true}}, &pb.AuthEnableRequest{},
 		&pb.AuthRoleAddRequest{Name: "root"}, &pb.AuthUserGrantRoleRequest{User: "root", Role: "root"}, &pb.AuthEnableRequest{},

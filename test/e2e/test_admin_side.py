@@ -2,11 +2,13 @@
 """What people and controllers see of a tenant in the admin cluster over its life: phases, scale, pause, columns, Events, metrics, routes and
 who uses a DataStore. A real API server and real workload controllers; which pods are ready is said by the test."""
 import base64
+import ipaddress
 import json
 import os
 import pathlib
 import re
 import subprocess
+import sys
 import time
 
 import pytest
@@ -243,19 +245,32 @@ def test_upstreams_flags_are_accepted(manager):
     assert set(UPSTREAM_FLAGS) <= set(given) and manager.probe("/readyz") == 200
 
 
-def test_nothing_is_sent_anywhere(harness, manager):
-    """--disable-telemetry=false is accepted: its connections are those to the API server and the DataStores, and it knows no other host."""
-    known = {harness.ports["api"], harness.ports["store"]}
-    inodes = {os.readlink(path).removeprefix("socket:[").removesuffix("]") for path in pathlib.Path(f"/proc/{manager.process.pid}/fd").iterdir()
+def connections(process: int) -> set[tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, int, int]]:
+    """(peer's address, its port, our port) of what the process has connected; /proc writes an address as 32-bit words of this machine."""
+    inodes = {os.readlink(path).removeprefix("socket:[").removesuffix("]") for path in pathlib.Path(f"/proc/{process}/fd").iterdir()
               if os.path.lexists(path) and os.readlink(path).startswith("socket:")}
-    remote = set()
+    found = set()
     for table in ("tcp", "tcp6"):
-        for line in pathlib.Path(f"/proc/{manager.process.pid}/net/{table}").read_text().splitlines()[1:]:
+        for line in pathlib.Path(f"/proc/{process}/net/{table}").read_text(encoding="ascii").splitlines()[1:]:
             words = line.split()
             if words[9] in inodes and words[3] == "01":
-                local, peer = (int(words[index].split(":")[1], 16) for index in (1, 2))
-                if local not in (manager.metrics_port, manager.probe_port):
-                    remote.add(peer)
+                address, port = words[2].split(":")
+                packed = b"".join(int(address[at:at + 8], 16).to_bytes(4, sys.byteorder) for at in range(0, len(address), 8))
+                peer = ipaddress.ip_address(packed)
+                found.add((getattr(peer, "ipv4_mapped", None) or peer, int(port, 16), int(words[1].split(":")[1], 16)))
+    return found
+
+
+def test_nothing_is_sent_anywhere(harness, manager):
+    """--disable-telemetry=false is accepted: its connections are those to the API server, the DataStores and the tenants' own API servers, and
+    it knows no other host."""
+    local = ipaddress.ip_address("127.0.0.1")
+    known = {(local, harness.ports["api"]), (local, harness.ports["store"])}
+    for item in harness.get("tenantcontrolplanes", "", "default")["items"]:
+        address, _, port = item.get("status", {}).get("controlPlaneEndpoint", "").rpartition(":")
+        if address:
+            known.add((ipaddress.ip_address(address.strip("[]")), int(port)))
+    remote = {(peer, port) for peer, port, own in connections(manager.process.pid) if own not in (manager.metrics_port, manager.probe_port)}
     assert remote and remote <= known, f"{remote - known} beside {known}"
     assert b"telemetry.clastix.io" not in pathlib.Path(binary()).read_bytes()
 
