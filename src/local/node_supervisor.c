@@ -82,7 +82,7 @@ static void child_exec(const struct node_process *process, int output)
 static void schedule_restart(struct supervised *one, uint64_t now)
 {
 	one->state = STATE_BACKOFF;
-	one->next_ms = now + process_backoff_next(&one->backoff, one->started_ms, now);
+	one->next_ms = now + process_backoff_next(&one->backoff, one->ready_ms, now);
 }
 
 static void start(struct supervised *one, uint64_t now)

@@ -230,6 +230,23 @@ static void test_backoff(void **state)
 	assert_int_equal(process_backoff_next(&backoff, now, now - 5), 800);
 }
 
+/* A store that is killed every few seconds is away for 2 s at most: it works, and everybody waits for it. */
+static void test_backoff_of_what_works(void **state)
+{
+	static const uint32_t wanted[] = { 200, 400, 800, 1600, 2000, 2000 };
+	struct process_backoff backoff = { 0 };
+	uint64_t now = 1000;
+	for (size_t i = 0; i < ARRAY_LENGTH(wanted); i++) {
+		assert_int_equal(process_backoff_next(&backoff, now, now + PROCESS_BACKOFF_SETTLED_MS), wanted[i]);
+		now += PROCESS_BACKOFF_SETTLED_MS + wanted[i];
+	}
+	/* One that never got ready backs off further, and is forgiven when it works again. */
+	assert_int_equal(process_backoff_next(&backoff, 0, now), 4000);
+	assert_int_equal(process_backoff_next(&backoff, 0, now), 8000);
+	assert_int_equal(process_backoff_next(&backoff, 0, now), 10000);
+	assert_int_equal(process_backoff_next(&backoff, now, now + PROCESS_BACKOFF_SETTLED_MS), 2000);
+}
+
 static void test_state_round_trip(void **state)
 {
 	struct local_state written = { .phase = LOCAL_UP,
@@ -331,6 +348,7 @@ int main(void)
 		cmocka_unit_test(test_digest_tells_changes),
 		cmocka_unit_test(test_config_errors),
 		cmocka_unit_test(test_backoff),
+		cmocka_unit_test(test_backoff_of_what_works),
 		cmocka_unit_test(test_state_round_trip),
 		cmocka_unit_test(test_state_damage),
 		cmocka_unit_test(test_identity),
