@@ -37,8 +37,10 @@ struct tls_record {
 	struct buffer output; /* encrypted, not taken by the socket */
 	size_t owed;          /* bytes whose records are in output: they will be offered again and count as written when it is empty */
 	unsigned empty;       /* records without data since the last data */
-	bool closed;          /* close_notify came */
-	bool update_asked;    /* the peer wants a new write key before our next data */
+	uint8_t message[KEY_UPDATE_LENGTH]; /* a handshake message whose end is in a record to come */
+	uint8_t message_length;
+	bool closed;       /* close_notify came */
+	bool update_asked; /* the peer wants a new write key before our next data */
 };
 
 static bool hex_bytes(const char *text, uint8_t *out, size_t *length)
@@ -175,17 +177,30 @@ static enum transport_result take_alert(struct reading *reading, const uint8_t *
 	return TRANSPORT_FAILED;
 }
 
-/* Nothing but KeyUpdate may come to a server that asked for nothing. It ends its record, for a new key begins with the next one. */
+/*
+ * Nothing but KeyUpdate may come to a server that asked for nothing. It may be cut over records (section 5.1: none of them empty, nothing
+ * else between them), so no more than its length is ever kept, and it ends its record, for a new key begins with the next one.
+ */
 static enum transport_result take_handshake(struct reading *reading, const uint8_t *bytes, size_t length)
 {
+	static const uint8_t begin[KEY_UPDATE_LENGTH - 1] = { HANDSHAKE_KEY_UPDATE, 0, 0, 1 };
 	struct tls_record *record = reading->record;
+	size_t known;
 
-	if (length != KEY_UPDATE_LENGTH || bytes[0] != HANDSHAKE_KEY_UPDATE || bytes[1] != 0 || bytes[2] != 0 || bytes[3] != 1)
+	if (length == 0 || length > KEY_UPDATE_LENGTH - (size_t)record->message_length)
 		return refuse(reading, ALERT_UNEXPECTED_MESSAGE, "unexpected handshake message");
-	if (bytes[4] > 1)
+	memcpy(record->message + record->message_length, bytes, length);
+	record->message_length = (uint8_t)(record->message_length + length);
+	known = record->message_length < sizeof(begin) ? record->message_length : sizeof(begin);
+	if (memcmp(record->message, begin, known) != 0)
+		return refuse(reading, ALERT_UNEXPECTED_MESSAGE, "unexpected handshake message");
+	if (record->message_length < KEY_UPDATE_LENGTH)
+		return TRANSPORT_DONE;
+	record->message_length = 0;
+	if (record->message[KEY_UPDATE_LENGTH - 1] > 1)
 		return refuse(reading, ALERT_ILLEGAL_PARAMETER, "a key update of an unknown kind");
 	tls_direction_update(&record->read, false);
-	record->update_asked = record->update_asked || bytes[4] == 1;
+	record->update_asked = record->update_asked || record->message[KEY_UPDATE_LENGTH - 1] == 1;
 	return TRANSPORT_DONE;
 }
 
@@ -196,6 +211,8 @@ static enum transport_result handle(struct reading *reading, uint8_t type, const
 	record->empty = type == TYPE_DATA && length > 0 ? 0 : record->empty + 1;
 	if (record->empty > EMPTY_RECORDS)
 		return refuse(reading, ALERT_UNEXPECTED_MESSAGE, "too many records without data");
+	if (record->message_length > 0 && type != TYPE_HANDSHAKE)
+		return refuse(reading, ALERT_UNEXPECTED_MESSAGE, "another record within a handshake message");
 	switch (type) {
 	case TYPE_DATA:
 		give(reading, bytes, length);

@@ -315,7 +315,6 @@ static void records_that_are_refused(void **state)
 		{ "unexpected handshake message", 10, TYPE_HANDSHAKE, "\x04\0\0\1\0", 5 },              /* NewSessionTicket */
 		{ "unexpected handshake message", 10, TYPE_HANDSHAKE, "\x01\0\0\1\0", 5 },              /* ClientHello: no renegotiation */
 		{ "unexpected handshake message", 10, TYPE_HANDSHAKE, "\x18\0\0\1\0\x18\0\0\1\0", 10 }, /* goes on after a key change */
-		{ "unexpected handshake message", 10, TYPE_HANDSHAKE, "\x18\0\0", 3 },
 		{ "unexpected handshake message", 10, TYPE_HANDSHAKE, "", 0 },
 		{ "key update of an unknown kind", 47, TYPE_HANDSHAKE, "\x18\0\0\1\2", 5 },
 		{ "unexpected kind of record", 10, 20, "\1", 1 }, /* change_cipher_spec */
@@ -337,6 +336,87 @@ static void records_that_are_refused(void **state)
 		expect_failure(&pair, cases[i].alert, cases[i].text);
 		pair_close(&pair);
 	}
+}
+
+/* RFC 8446 section 5.1 lets a message be cut anywhere; the next record is read with the new key, and an answer to it comes with one too. */
+static void a_key_update_may_come_in_pieces(void **state)
+{
+	static const uint8_t update[KEY_UPDATE_LENGTH] = { HANDSHAKE_KEY_UPDATE, 0, 0, 1, 1 };
+
+	for (unsigned cuts = 0; cuts < 1u << (KEY_UPDATE_LENGTH - 1); cuts++) {
+		uint8_t chunk[100], before[TLS_RECORD_SECRET];
+		struct error err = { 0 };
+		struct pair pair;
+		size_t from = 0, got;
+
+		pair_open(&pair, &(struct pair_options){ 0 });
+		for (int again = 0; again < 2; again++) { /* nothing of the first is left over */
+			memcpy(before, pair.record->read.secret, sizeof(before));
+			for (size_t i = 1; i <= KEY_UPDATE_LENGTH; i++) {
+				if (i < KEY_UPDATE_LENGTH && !(cuts & 1u << (i - 1)))
+					continue;
+				assert_memory_equal(before, pair.record->read.secret, 32);
+				forge(&pair, TYPE_HANDSHAKE, update + from, i - from);
+				from = i % KEY_UPDATE_LENGTH;
+				assert_int_equal(server_read(&pair, chunk, sizeof(chunk), &got, &err), TRANSPORT_WANT_READ);
+			}
+			assert_memory_not_equal(before, pair.record->read.secret, 32);
+			assert_true(pair.record->update_asked);
+			pair.record->update_asked = false;
+			tls_direction_update(&pair.forge, true);
+			forge(&pair, TYPE_DATA, "data", 4);
+			assert_int_equal(server_read(&pair, chunk, sizeof(chunk), &got, &err), TRANSPORT_DONE);
+			assert_int_equal(got, 4);
+		}
+		pair_close(&pair);
+	}
+}
+
+/* The second piece decides, or what comes in its place. */
+static void pieces_that_are_refused(void **state)
+{
+	struct {
+		const char *text;
+		int alert;
+		const char *first;
+		size_t first_length;
+		uint8_t type;
+		const char *bytes;
+		size_t length;
+	} cases[] = {
+		{ "another record within a handshake message", 10, "\x18\0", 2, TYPE_DATA, "data", 4 },
+		{ "another record within a handshake message", 10, "\x18\0", 2, TYPE_DATA, "", 0 },
+		{ "another record within a handshake message", 10, "\x18\0\0\1", 4, TYPE_ALERT, "\1\0", 2 },
+		{ "another record within a handshake message", 10, "\x18", 1, 20, "\1", 1 },
+		{ "unexpected handshake message", 10, "\x18\0", 2, TYPE_HANDSHAKE, "", 0 },
+		{ "unexpected handshake message", 10, "\x18\0", 2, TYPE_HANDSHAKE, "\x04\0\0\1\0", 5 }, /* NewSessionTicket within it */
+		{ "unexpected handshake message", 10, "\x18\0", 2, TYPE_HANDSHAKE, "\x04\0", 2 },
+		{ "unexpected handshake message", 10, "\x18\0", 2, TYPE_HANDSHAKE, "\0\2\0", 3 },           /* longer than it can be */
+		{ "unexpected handshake message", 10, "\x18\0", 2, TYPE_HANDSHAKE, "\0\1\0\x18", 4 },       /* goes on after a key change */
+		{ "unexpected handshake message", 10, "\x18\0\0\1", 4, TYPE_HANDSHAKE, "\0\x18\0\0\1", 5 }, /* the same */
+		{ "key update of an unknown kind", 47, "\x18\0\0\1", 4, TYPE_HANDSHAKE, "\2", 1 },
+	};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		struct pair pair;
+
+		pair_open(&pair, &(struct pair_options){ 0 });
+		forge(&pair, TYPE_HANDSHAKE, cases[i].first, cases[i].first_length);
+		forge(&pair, cases[i].type, cases[i].bytes, cases[i].length);
+		expect_failure(&pair, cases[i].alert, cases[i].text);
+		pair_close(&pair);
+	}
+}
+
+/* What can be no KeyUpdate is refused at its first byte, not waited for. */
+static void a_first_piece_of_something_else_is_refused(void **state)
+{
+	struct pair pair;
+
+	pair_open(&pair, &(struct pair_options){ 0 });
+	forge(&pair, TYPE_HANDSHAKE, "\x0b", 1); /* Certificate */
+	expect_failure(&pair, 10, "unexpected handshake message");
+	pair_close(&pair);
 }
 
 static void headers_that_are_refused(void **state)
@@ -516,12 +596,21 @@ static int teardown_all(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_published_record_comes_out), cmocka_unit_test(every_suite_carries_data_both_ways),
-		cmocka_unit_test(a_full_socket_loses_nothing),  cmocka_unit_test(keys_change_when_the_peer_wants),
-		cmocka_unit_test(keys_end_before_their_limit),  cmocka_unit_test(records_that_are_refused),
-		cmocka_unit_test(headers_that_are_refused),     cmocka_unit_test(copies_and_changes_are_noticed),
-		cmocka_unit_test(padding_is_taken_off),         cmocka_unit_test(records_without_data_have_a_limit),
-		cmocka_unit_test(ends_are_told_apart),          cmocka_unit_test(others_stay_with_openssl),
+		cmocka_unit_test(a_published_record_comes_out),
+		cmocka_unit_test(every_suite_carries_data_both_ways),
+		cmocka_unit_test(a_full_socket_loses_nothing),
+		cmocka_unit_test(keys_change_when_the_peer_wants),
+		cmocka_unit_test(keys_end_before_their_limit),
+		cmocka_unit_test(records_that_are_refused),
+		cmocka_unit_test(a_key_update_may_come_in_pieces),
+		cmocka_unit_test(pieces_that_are_refused),
+		cmocka_unit_test(a_first_piece_of_something_else_is_refused),
+		cmocka_unit_test(headers_that_are_refused),
+		cmocka_unit_test(copies_and_changes_are_noticed),
+		cmocka_unit_test(padding_is_taken_off),
+		cmocka_unit_test(records_without_data_have_a_limit),
+		cmocka_unit_test(ends_are_told_apart),
+		cmocka_unit_test(others_stay_with_openssl),
 	};
 
 	return cmocka_run_group_tests(tests, setup_all, teardown_all);
