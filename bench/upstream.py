@@ -115,7 +115,8 @@ def trust(cluster: LocalCluster, bundle: str) -> None:
 def install(cluster: LocalCluster, program: pathlib.Path) -> None:
     manifests = ROOT / "manifests"
     import_image(cluster, program)
-    for file in ("crds", "operator/00-namespace.yaml", "operator/10-service-account.yaml"):
+    cluster.kubectl("apply", "--server-side", "-k", str(manifests / "crds"))
+    for file in ("operator/00-namespace.yaml", "operator/10-service-account.yaml"):
         cluster.kubectl("apply", "--server-side", "-f", str(manifests / file))
     cluster.kubectl("wait", "--for=condition=Established", "crd/datastores.kamaji.clastix.io", "crd/tenantcontrolplanes.kamaji.clastix.io")
     certificate, bundle = serving_certificate(cluster.folder / "upstream-pki")

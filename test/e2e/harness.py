@@ -366,7 +366,7 @@ class Harness:
                     *arguments])
 
     def install_crds(self, where: str) -> None:
-        self.kubectl("apply", "--server-side", "-f", where)
+        self.kubectl("apply", "--server-side", "-k" if pathlib.Path(where).is_dir() else "-f", where)
         self.wait("CRDs served", "kube-apiserver", lambda: self.kubectl("get", "tenantcontrolplanes,datastores", "-A") is not None)
 
     def datastore(self, name: str = "default", endpoint: str | None = None) -> list[dict]:

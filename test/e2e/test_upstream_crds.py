@@ -18,7 +18,7 @@ OURS = ["conditions"]
 def harness(tmp_path_factory):
     with Harness(tmp_path_factory.mktemp("upstream")).up() as running:
         assert crds_of_tree(), f"no CRDs in {ROOT}"
-        crds = objects_of(running.kubectl("create", "--dry-run=client", "-o", "json", "-f", crds_of_tree()))
+        crds = objects_of(running.kubectl("create", "--dry-run=client", "-o", "json", "-k", crds_of_tree()))
         removed = 0
         for crd in crds:
             if crd["spec"]["names"]["kind"] != "TenantControlPlane":
