@@ -73,7 +73,9 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 	    http_headers_add(headers, (const char *)name, name_length, (const char *)value, value_length))
 		return 0;
 	stream->header_overflow = true;
-	return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE; /* nghttp2 resets this stream and goes on */
+	/* What gRPC clients take for RESOURCE_EXHAUSTED, and grpc-go says too; nghttp2, which goes on, would say INTERNAL_ERROR. */
+	(void)nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_FRAME_SIZE_ERROR);
+	return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
 static void header_block_complete(struct http2_connection *connection, struct http2_stream *stream)

@@ -229,8 +229,8 @@ static void dispatch_close(struct http2_connection *connection, struct http2_str
 		return;
 	}
 	if (stream->header_overflow)
-		error_set(&err, ERROR_EXHAUSTED, "%s sent a header of more than %d bytes or %d fields", connection->peer,
-		          HTTP_MAXIMUM_HEADER_BYTES, HTTP_MAXIMUM_HEADER_FIELDS);
+		error_set(&err, ERROR_EXHAUSTED, "%s sent a header of more than %u bytes or %d fields", connection->peer,
+		          connection->options.maximum_header, HTTP_MAXIMUM_HEADER_FIELDS);
 	else if (stream->reset_by_peer)
 		error_set(&err, ERROR_TRANSIENT, "stream reset by %s: %s", connection->peer, nghttp2_http2_strerror(code));
 	else if (unprocessed)

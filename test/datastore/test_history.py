@@ -91,6 +91,15 @@ def test_abuse(programs, tmp_path):
         assert "refused and unharmed" in text
 
 
+@pytest.mark.parametrize("kind, options", [("kamaji", []), ("etcd", ["--metadata", str(16 << 20), "--memory", "2000"])])
+def test_a_large_header_block_is_answered_as_by_etcd(programs, tmp_path, kind, options):
+    """One field above what a server takes (ours 16 KiB, etcd 16 MiB) costs the call and no more: both reset its stream with FRAME_SIZE_ERROR."""
+    with stores.server(tmp_path / kind, kind) as server:
+        text = run([str(programs / "abuse"), "--address", f"127.0.0.1:{server.port}", "--pid", str(server.process.pid), "--only",
+                    "a header block above the limit", *options])
+        assert "RST_STREAM FRAME_SIZE_ERROR" in text
+
+
 @pytest.mark.differential
 @pytest.mark.parametrize("seed", [["--seed", "20261121"], []], ids=["fixed", "fresh"])
 def test_authentication_differential(programs, tmp_path, seed):

@@ -20,11 +20,12 @@ import (
 )
 
 type options struct {
-	address string
-	pid     int
-	memory  int           // MiB that the server may hold at most
-	slowest time.Duration // that a neighbour may wait
-	only    string
+	address  string
+	pid      int
+	memory   int           // MiB that the server may hold at most
+	metadata int           // bytes of a header block that it takes
+	slowest  time.Duration // that a neighbour may wait
+	only     string
 }
 
 // resident is the server's memory in MiB.
@@ -153,6 +154,7 @@ func main() {
 	flag.StringVar(&o.address, "address", "", "HOST:PORT of the datastore")
 	flag.IntVar(&o.pid, "pid", 0, "its process")
 	flag.IntVar(&o.memory, "memory", 400, "MiB that it may hold")
+	flag.IntVar(&o.metadata, "metadata", 16<<10, "bytes of a header block that it takes; etcd takes 16 MiB")
 	flag.DurationVar(&o.slowest, "slowest", 3*time.Second, "how long a neighbour may wait")
 	flag.StringVar(&o.only, "only", "", "those with this in their names")
 	flag.Parse()
