@@ -221,18 +221,38 @@ struct lease_election *lease_election_start(const struct lease_election_options 
 	return election;
 }
 
+/* 0: the Lease is free or another's. CONFLICT: it changed since we last saw it. */
+static int give_up_seen(struct lease_election *election, struct cancel *cancel, struct error *err)
+{
+	JSON_CLEANUP json_t *wanted = lease_machine_release(&election->machine, clock_wall_micros());
+	JSON_CLEANUP json_t *stored = NULL;
+
+	if (wanted == NULL)
+		return 0;
+	stored = kube_client_replace(election->client, &kube_resource_lease, wanted, NULL, cancel, err);
+	return stored != NULL ? 0 : -1;
+}
+
+/*
+ * The renewal that the stop cut off may have been stored, or somebody has annotated the Lease: then what we know of it is old, and it is
+ * read again. Left as it is, the next one would wait for its end.
+ */
 static void release(struct lease_election *election)
 {
 	CANCEL_CLEANUP struct cancel *cancel = cancel_new(NULL, clock_monotonic_ms() + RELEASE_TIMEOUT_MS);
-	JSON_CLEANUP json_t *wanted = lease_machine_release(&election->machine, clock_wall_micros());
-	JSON_CLEANUP json_t *stored = NULL;
 	struct error err = { 0 };
 
-	if (wanted == NULL)
-		return;
-	stored = kube_client_replace(election->client, &kube_resource_lease, wanted, NULL, cancel, &err);
-	if (stored == NULL)
-		log_debug("lease.release", err.message, LOG_STRING("class", error_class_name(err.class)));
+	while (give_up_seen(election, cancel, &err) < 0) {
+		JSON_CLEANUP json_t *live = NULL;
+
+		if (err.class == ERROR_CONFLICT)
+			live = kube_client_get(election->client, &kube_resource_lease, election->namespace, election->name, cancel, &err);
+		if (live == NULL) {
+			log_debug("lease.release", err.message, LOG_STRING("class", error_class_name(err.class)));
+			return;
+		}
+		observe(election, live);
+	}
 }
 
 void lease_election_stop(struct lease_election *election, bool give_up)

@@ -146,3 +146,14 @@ def test_election(admin):
                 assert time.monotonic() - killed > 10, "not before its holder must have stopped"
     lease = json.loads(admin.kubectl("get", "lease", "kube-check", "-n", "default", "-o", "json"))["spec"]
     assert lease["holderIdentity"] == "" and lease["leaseTransitions"] == 2
+
+
+def test_a_lease_that_somebody_annotated_is_released(admin):
+    """Its holder knows an older version of it at its end, as when a renewal was cut off. The next one must not wait for the Lease's end."""
+    with Process(admin, "annotated", "lease", "120") as first:
+        first.wait_for("it leads", lambda: any("acquired" in line for line in first.lines()), 20)
+        admin.kubectl("annotate", "lease", "kube-check", "-n", "default", f"note={time.monotonic()}", "--overwrite")
+        first.process.terminate()
+        first.process.wait(10)
+    lease = json.loads(admin.kubectl("get", "lease", "kube-check", "-n", "default", "-o", "json"))["spec"]
+    assert lease["holderIdentity"] == ""
