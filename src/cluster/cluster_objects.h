@@ -8,6 +8,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include "base/error.h"
 #include "base/json.h"
 #include "cluster/cluster_inputs.h"
@@ -29,6 +31,8 @@ int cluster_build_cluster_info(const struct cluster_inputs *inputs, json_t *obje
 int cluster_build_bootstrap_rbac(const struct cluster_inputs *inputs, json_t *objects, struct error *err);
 /* PENDING until the tenant has an address. */
 int cluster_build_own_endpoint(const struct cluster_inputs *inputs, json_t *objects, struct error *err);
+/* Made by us: its label managed-by says so. */
+bool cluster_is_own_endpoint(const json_t *slice);
 
 /*
  * Add-ons. The owner, a ClusterRoleBinding, is first in each list and its UID is needed by the others: owner_uid NULL gives the owner

@@ -142,6 +142,17 @@ static int apply_guard(const struct cluster_target *target, const struct cluster
 	return apply_all(target, objects, result, cancel, err);
 }
 
+static int apply_own_endpoint(const struct cluster_target *target, const struct cluster_inputs *inputs, struct cluster_result *result,
+                              struct cancel *cancel, struct error *err)
+{
+	JSON_CLEANUP json_t *objects = json_array();
+
+	if (cluster_build_own_endpoint(inputs, objects, err) < 0 ||
+	    cluster_remove_unfit_own_endpoint(target, json_array_get(objects, 0), &result->removals, cancel, err) < 0)
+		return -1;
+	return apply_all(target, objects, result, cancel, err);
+}
+
 static void record_checksum(const struct cluster_target *target, struct cluster_result *result)
 {
 	struct kube_cache *cache = cluster_watches_of(target->watches, &kube_resource_config_map, "kube-public", "cluster-info");
@@ -158,13 +169,12 @@ static int reconcile_seen(const struct cluster_target *target, const struct clus
 
 	/* The rights of people and nodes are first in the list: until they are there the admin kubeconfig may do nothing. */
 	if (cluster_build_bootstrap_rbac(inputs, objects, err) < 0 || cluster_build_kubeadm_config(inputs, objects, err) < 0 ||
-	    cluster_build_kubelet_config(inputs, objects, err) < 0 || cluster_build_cluster_info(inputs, objects, err) < 0 ||
-	    cluster_build_own_endpoint(inputs, objects, err) < 0)
+	    cluster_build_kubelet_config(inputs, objects, err) < 0 || cluster_build_cluster_info(inputs, objects, err) < 0)
 		return -1;
 	/* A guard that left the spec goes before anything it would deny. */
 	if (!inputs->tenant->write_limited && cluster_remove_write_guard(target, &result->removals, cancel, err) < 0)
 		return -1;
-	if (apply_all(target, objects, result, cancel, err) < 0)
+	if (apply_all(target, objects, result, cancel, err) < 0 || apply_own_endpoint(target, inputs, result, cancel, err) < 0)
 		return -1;
 	record_checksum(target, result);
 	if (apply_add_ons(target, inputs, result, cancel, err) < 0)

@@ -43,3 +43,9 @@ int cluster_remove_kube_proxy(const struct cluster_target *target, unsigned *rem
 int cluster_remove_konnectivity(const struct cluster_target *target, const char *mode, unsigned *removed, struct cancel *cancel,
                                 struct error *err);
 int cluster_remove_write_guard(const struct cluster_target *target, unsigned *removed, struct cancel *cancel, struct error *err);
+/*
+ * The EndpointSlice of ours, when it cannot become `wanted` (another address family) or none is wanted (NULL: the tenant has a name for an
+ * address). One that somebody else made is left unless it stands in the way.
+ */
+int cluster_remove_unfit_own_endpoint(const struct cluster_target *target, const json_t *wanted, unsigned *removed, struct cancel *cancel,
+                                      struct error *err);

@@ -117,3 +117,19 @@ int cluster_remove_write_guard(const struct cluster_target *target, unsigned *re
 		return 0;
 	return remove_entry(target, &part, cache, entry, removed, cancel, err);
 }
+
+/* addressType cannot be changed (validation of discovery.k8s.io/v1): a slice of the other family makes way for the one that is wanted. */
+int cluster_remove_unfit_own_endpoint(const struct cluster_target *target, const json_t *wanted, unsigned *removed, struct cancel *cancel,
+                                      struct error *err)
+{
+	const struct part part = { &kube_resource_endpoint_slice, "default", CLUSTER_OWN_ENDPOINT };
+	struct kube_cache *cache = cluster_watches_of(target->watches, part.resource, part.namespace_name, part.name);
+	KUBE_ENTRY_CLEANUP struct kube_entry *entry = kube_cache_get(cache, part.namespace_name, part.name);
+	JSON_CLEANUP json_t *object = entry ? kube_entry_parse(entry) : NULL;
+
+	if (!object || (wanted && string_equal(json_string_at(wanted, "addressType"), json_string_at(object, "addressType"))))
+		return 0;
+	if (!wanted && !cluster_is_own_endpoint(object))
+		return 0;
+	return remove_entry(target, &part, cache, entry, removed, cancel, err);
+}

@@ -7,8 +7,19 @@
  */
 #include "base/arena.h"
 #include "base/ip.h"
+#include "base/strings.h"
 #include "cluster/cluster_object.h"
 #include "cluster/cluster_objects.h"
+
+#define MANAGED_BY_LABEL "endpointslice.kubernetes.io/managed-by"
+#define MANAGED_BY "kamaji.clastix.io"
+
+bool cluster_is_own_endpoint(const json_t *slice)
+{
+	const json_t *labels = json_at(slice, "metadata.labels");
+
+	return string_equal(json_string_value(json_object_get(labels, MANAGED_BY_LABEL)), MANAGED_BY);
+}
 
 int cluster_build_own_endpoint(const struct cluster_inputs *inputs, json_t *objects, struct error *err)
 {
@@ -23,8 +34,7 @@ int cluster_build_own_endpoint(const struct cluster_inputs *inputs, json_t *obje
 	if (result == 0 && ip_parse(tenant_advertised_address(tenant, &assigned), &address) == 0) {
 		slice = cluster_object("discovery.k8s.io/v1", "EndpointSlice", "default", CLUSTER_OWN_ENDPOINT);
 		json_put(slice, "metadata.labels",
-		         json_build("{s:s, s:s}", "kubernetes.io/service-name", "kubernetes", "endpointslice.kubernetes.io/managed-by",
-		                    "kamaji.clastix.io"));
+		         json_build("{s:s, s:s}", "kubernetes.io/service-name", "kubernetes", MANAGED_BY_LABEL, MANAGED_BY));
 		json_put_string(slice, "addressType", address.family == 6 ? "IPv6" : "IPv4");
 		json_put(slice, "endpoints",
 		         json_build("[{s:[s], s:{s:b}}]", "addresses", tenant_advertised_address(tenant, &assigned), "conditions", "ready",

@@ -314,6 +314,33 @@ def test_a_restart_writes_nothing(manager, live):
     assert len(connections) == 1
 
 
+SLICE = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kamaji-kubernetes"
+
+
+def test_an_address_of_the_other_family_is_replaced(manager, live):
+    """addressType is immutable. A tenant that had an IPv6 address so far, and has one of IPv4 now, gets its slice anew."""
+    settled(live)
+    before = live.find(SLICE)
+    assert before["addressType"] == "IPv4"
+    manager.stop()
+    live.call("DELETE", SLICE)
+    labels = before["metadata"]["labels"]
+    left = {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": {"name": "kamaji-kubernetes", "namespace": "default", "labels": labels},
+            "addressType": "IPv6", "endpoints": [{"addresses": ["fd00::1"], "conditions": {"ready": True}}], "ports": before["ports"]}
+    live.kubectl("apply", "--server-side", "--field-manager=kamaji", "-f", "-", stdin=json.dumps(left))
+    uid = live.find(SLICE)["metadata"]["uid"]
+    manager.start()
+    after = wait_for("the slice of IPv4", lambda: (found := live.find(SLICE)) and found["addressType"] == "IPv4" and found, 20)
+    assert after["metadata"]["uid"] != uid
+    assert (after["endpoints"], after["ports"]) == (before["endpoints"], before["ports"])
+    settled(live)
+    manager.stop()
+    mark = live.log_offset()
+    manager.start()
+    wait_for("watches again", lambda: len([e for e in live.requests(mark) if e["verb"] == "watch"]) >= 14, 20)
+    assert {event["verb"] for event in live.requests(mark)} <= {"list", "watch"}, "it is settled"
+
+
 # --- overrides and removal ----------------------------------------------------------------------------------------------
 
 
