@@ -4,16 +4,18 @@ import json
 import pathlib
 import re
 import subprocess
+import threading
 import time
 
 import harness
 import pytest
 import stores
+from manager_process import wait_for
 
 pytestmark = pytest.mark.skipif(stores.missing() is not None, reason=str(stores.missing()))
 
-LEASE = re.compile(r"\b[0-9a-f]{15,16}\b")
-LEASE_ID = "70cc0000000000aa"
+LEASE = re.compile(r"\b[0-9a-f]{10,16}\b")  # printed without leading zeros
+WATCH_SECONDS = 30
 
 # Run on both, one after the other; standard input after "<".
 SCRIPT = r"""
@@ -176,17 +178,26 @@ def test_leases(pair):
         assert store.ctl("get", "short") == "", "a lease of the least length lasts for ever"
 
 
+def watchers(store: stores.Server) -> int:
+    found = re.search(r"^etcd_debugging_mvcc_watcher_total (\S+)$", store.http("/metrics")[1], re.MULTILINE)
+    return int(float(found.group(1)))
+
+
 def watch_lines(store: stores.Server, arguments: list[str], act, wanted: int) -> list[str]:
     command = [harness.component("etcdctl"), "--endpoints", store.endpoint, "watch", *arguments]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    killer = threading.Timer(WATCH_SECONDS, process.kill)
+    killer.start()
     try:
         if act:
-            time.sleep(1)
+            wait_for("the watch is open", lambda: watchers(store) == 1, WATCH_SECONDS)
             act(store)
         return [process.stdout.readline().rstrip("\n") for _ in range(wanted)]
     finally:
+        killer.cancel()
         process.terminate()
         process.wait(10)
+        wait_for("the watch is closed", lambda: watchers(store) == 0, WATCH_SECONDS)
 
 
 def changes(store: stores.Server) -> None:

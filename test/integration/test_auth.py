@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Users, roles, permissions, alarms and refusals: the same commands to `kamaji datastore` and to a real etcd give the same answers."""
+import os
 import random
 import re
 
@@ -120,7 +121,11 @@ b:pw|user passwd c --interactive=false
 b:pw|user revoke-role b root
 b:pw|user list
 """
-PERSONAL = re.compile(r"[0-9a-f]{15,16}|took =? ?\S+s\b|http://127.0.0.1:\d+|127.0.0.1:\d+")
+# Identities are printed without leading zeros: one in a hundred is shorter than 15 digits.
+PERSONAL = re.compile(r"\b[0-9a-f]{10,16}\b|took =? ?\S+s\b|http://127.0.0.1:\d+|127.0.0.1:\d+")
+# So many permissions of a role keep the order of arrival where their keys are equal: etcd sorts by the key alone, and with more of them
+# Go's sort.Sort leaves the order of equals to chance.
+SORTED_STABLY = 12
 
 
 def split(line: str) -> tuple[str | None, list[str]]:
@@ -153,9 +158,9 @@ def test_the_rules(pair):
 
 def test_random_changes(pair):
     """Whatever the order of changes, both sides know the same users, roles and permissions and let the same requests through."""
-    seed = random.randrange(1 << 30)
+    seed = int(os.environ.get("KAMAJI_TEST_SEED", random.randrange(1 << 30)))
     print(f"seed {seed}")
-    chance = random.Random(seed)
+    chance, granted = random.Random(seed), {"r1": 0, "r2": 0}
     for line in ("user add root:root", "role add root", "user grant-role root root", "user add u:pw", "auth enable"):
         both(pair, line)
     keys = ["a", "b", "c", "d", "e"]
@@ -163,11 +168,15 @@ def test_random_changes(pair):
         role, kind = chance.choice(["r1", "r2"]), chance.choice(["read", "write", "readwrite"])
         start, end = sorted(chance.sample(keys, 2))
         how = chance.choice(["", end, "--prefix=true", "--from-key=true"])
-        both(pair, "root:root|" + chance.choice([
+        change = chance.choice([
             f"role add {role}", f"user grant-role u {role}", f"user revoke-role u {role}",
             f"role grant-permission {role} {kind} {start} {how}", f"role grant-permission {role} {kind} {start} {how}",
             f"role grant-permission {role} {kind} {start} {how}", f"role revoke-permission {role} {start} {how}", f"role get {role}",
-        ]))
+        ])
+        granted[role] += change.startswith("role grant-permission")
+        if granted[role] > SORTED_STABLY:
+            change, granted[role] = f"role delete {role}", 0
+        both(pair, "root:root|" + change)
         # Whether etcd lets a range through that ends before it begins, and so holds nothing, depends on the shape of its tree.
         first, last = sorted(chance.sample(keys, 2)) if chance.random() < 0.7 else (chance.choice(keys), "")
         both(pair, "u:pw|" + chance.choice([

@@ -302,11 +302,11 @@ static void test_throttled(void **state)
 	assert_non_null(call->result);
 	assert_in_range(clock_monotonic_ms() - begun, 950, 5000);
 	end(call);
-	call = begin(CALL_CREATE, 500); /* would have to wait longer than it has */
-	api_call_answer(api_script_next(script), 429, "2", "");
+	call = begin(CALL_CREATE, 10000); /* would have to wait longer than it has */
+	api_call_answer(api_script_next(script), 429, "20", "");
 	join(call);
 	assert_int_equal(call->err.class, ERROR_TRANSIENT);
-	assert_int_equal(call->err.retry_after_ms, 2000);
+	assert_int_equal(call->err.retry_after_ms, 20000);
 	end(call);
 }
 
@@ -330,9 +330,10 @@ static void test_lost_connection(void **state)
 
 static void test_deadline_and_cancel(void **state)
 {
-	struct call *call = begin(CALL_GET, 100);
+	struct call *call = begin(CALL_GET, 1000);
 	struct api_call *request = api_script_next(script);
 
+	assert_non_null(request);
 	join(call);
 	assert_int_equal(call->err.class, ERROR_TIMEOUT);
 	end(call);

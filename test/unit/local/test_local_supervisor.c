@@ -119,14 +119,17 @@ static void test_order_and_stop(void **state)
 {
 	struct node *node = *state;
 	struct error err;
-	/* "second" may begin only when the file is there that "first" makes after a moment. */
-	start_node(node, "{\"name\":\"first\",\"argv\":[\"/bin/sh\",\"-c\",\"echo begun; sleep 0.4; : > @/made; exec sleep 100\"],"
+	/* "second" may begin only when the file is there that makes "first" ready. */
+	start_node(node, "{\"name\":\"first\",\"argv\":[\"/bin/sh\",\"-c\",\"echo begun; exec sleep 100\"],"
 	                 "\"ready\":{\"kind\":\"exec\",\"argv\":[\"/usr/bin/test\",\"-e\",\"@/made\"]},\"stopLast\":true},"
 	                 "{\"name\":\"second\",\"argv\":[\"/bin/sh\",\"-c\",\"test -e @/made && : > @/in-order; exec sleep 100\"],"
 	                 "\"after\":[\"first\"]}");
 	JSON_CLEANUP json_t *early = wait_for(node, "first", "starting", 0);
 	assert_string_equal(json_string_at(find(early, "second"), "state"), "waiting");
 	assert_string_equal(json_string_at(early, "configuration"), "d1");
+	assert_int_equal(cancel_sleep(NULL, 300, &err), 0);
+	FREE_CLEANUP char *made = fill("@/made", node->directory);
+	assert_int_equal(file_write_atomic(made, "", 0, 0600, &err), 0);
 	JSON_CLEANUP json_t *status = wait_for(node, "second", "ready", 0);
 	assert_true(json_integer_or(find(status, "first"), "startupMilliseconds", 0) >= 300);
 	assert_true(json_integer_or(find(status, "first"), "residentBytes", 0) > 0);

@@ -233,7 +233,13 @@ static void nothing_acknowledged_is_lost_by_a_kill(void **state)
 		if (child == 0)
 			child_writes(ends[1]);
 		close(ends[1]);
-		(void)usleep(100000 + (useconds_t)(random() % 200000));
+		/* However slow the disk is: after some that are durable, anywhere in the next ones. */
+		for (long wanted = 20 + random() % 40; wanted > 0; wanted--) {
+			assert_int_equal(read(ends[0], &revision, sizeof(revision)), sizeof(revision));
+			assert_true(revision > last);
+			last = revision;
+		}
+		(void)usleep((useconds_t)(random() % 20000));
 		assert_int_equal(kill(child, SIGKILL), 0);
 		while (read(ends[0], &revision, sizeof(revision)) == (ssize_t)sizeof(revision)) {
 			assert_true(revision > last);
@@ -441,7 +447,7 @@ static void leases_end_by_themselves_and_last_over_a_restart(void **state)
 	close_store(&opened);
 	open_store(&opened);
 	assert_true(get(&opened, "leased", 0).found);
-	for (int i = 0; i < 60 && get(&opened, "leased", 0).found; i++)
+	for (int i = 0; i < 300 && get(&opened, "leased", 0).found; i++)
 		(void)usleep(100000);
 	assert_false(get(&opened, "leased", 0).found);
 	assert_int_equal(get(&opened, "leased", 0).visible, 3);
