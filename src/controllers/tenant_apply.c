@@ -10,6 +10,7 @@
 #include "base/strings.h"
 #include "controllers/manager_context.h"
 #include "controllers/manager_metrics.h"
+#include "controllers/worker_group.h"
 #include "io/thread.h"
 #include "kube/apply.h"
 
@@ -131,8 +132,12 @@ static int apply_object(struct write *write)
 	};
 	struct kube_apply_result result = { 0 };
 
-	if (kube_apply_if_different(context->applier, &request, &result, write->cancel, &write->err) < 0)
+	if (kube_apply_if_different(context->applier, &request, &result, write->cancel, &write->err) < 0) {
+		/* A Service may ask for what another has, a node port or an address: nothing tells when that one lets go of it. */
+		if (write->err.status == 422 && write->desired->kind == OBJECT_SERVICE)
+			write->err.retry_after_ms = WORKER_FORBIDDEN_DELAY_MS;
 		return -1;
+	}
 	write->wrote = write->wrote || result.wrote;
 	write->result = result.object;
 	return 0;
