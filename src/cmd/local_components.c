@@ -36,7 +36,14 @@ static const char usage[] =
 	"  --offline      do not try to download\n"
 	"  --no-build     do not build\n"
 	"  --deep         check every digest, not only size and time\n"
-	"  -o json        JSON instead of a table\n";
+	"  -o json        JSON instead of a table\n"
+	"\n"
+	"Examples:\n"
+	"  kamaji local components --list\n"
+	"  kamaji local components kubernetes etcd --no-build\n"
+	"  kamaji local components --from /media/programs --offline\n"
+	"\n"
+	"Exit codes: 0 all of them are there, 1 at least one is not, 2 wrong command line.\n";
 
 /* False: *code is the exit code. */
 static bool parse(int argc, char **argv, struct arguments *arguments, int *code)

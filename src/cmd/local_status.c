@@ -117,6 +117,19 @@ static void print_table(const json_t *status)
 	print_problems(status);
 }
 
+/* Somebody who looks for an environment that is not there may have given another one's name. */
+static void print_others(const char *root, const char *name)
+{
+	STRING_LIST_CLEANUP struct string_list names = { 0 };
+	environment_names(root, &names);
+	printf("'kamaji local up%s%s' makes it.\n", string_equal(name, LOCAL_DEFAULT_NAME) ? "" : " --name ",
+	       string_equal(name, LOCAL_DEFAULT_NAME) ? "" : name);
+	if (names.count == 0)
+		return;
+	FREE_CLEANUP char *list = string_list_join(&names, ", ");
+	printf("Environments in %s: %s (--name NAME shows one)\n", root, list);
+}
+
 int cmd_local_status(int argc, char **argv)
 {
 	const char *name = LOCAL_DEFAULT_NAME, *root = LOCAL_STATE_ROOT, *output = "table";
@@ -139,6 +152,8 @@ int cmd_local_status(int argc, char **argv)
 		printf("%s\n", text);
 	} else {
 		print_table(status);
+		if (string_equal(json_string_at(status, "phase"), local_phase_name(LOCAL_ABSENT)))
+			print_others(root, name);
 	}
 	const json_t *node = json_array_get(json_object_get(status, "nodes"), 0);
 	return string_equal(json_string_at(status, "phase"), "up") && json_boolean_or(node, "running", false) ? EXIT_CODE_OK

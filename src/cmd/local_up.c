@@ -9,6 +9,8 @@
 #include "local/component_place.h"
 #include "local/environment.h"
 #include "local/environment_up.h"
+#include "local/local_address.h"
+#include "local/local_names.h"
 
 static const char about[] = "Usage: kamaji local up [OPTIONS]\n\n"
 			    "Starts a Kubernetes admin cluster on this machine (each node in Linux namespaces of its own) with Kamaji in "
@@ -70,6 +72,19 @@ static void print_log_hint(const struct up_options *options)
 	if (file_exists(folder))
 		fprintf(stderr, "  Logs are in %s.\n", folder);
 	fprintf(stderr, "  'kamaji local doctor' checks the machine.\n");
+}
+
+/* What is wrong in it is told before anything is looked at or made. */
+static int check_command_line(const struct up_options *options, struct error *err)
+{
+	struct local_names names;
+	struct local_cidr block;
+	struct local_address_plan plan;
+	if (local_names_make(options->name, &names, err) < 0)
+		return error_wrap(err, "--name");
+	if (options->block && (local_cidr_parse(options->block, &block, err) < 0 || local_address_plan_make(block, &plan, err) < 0))
+		return error_wrap(err, "--block");
+	return 0;
 }
 
 static int run_up(struct up_options *options, bool quiet)
@@ -149,7 +164,7 @@ int cmd_local_up(int argc, char **argv)
 		{ .name = "kubernetes-version",
 		  .type = OPTION_LIST,
 		  .target = &versions,
-		  .help = "bring the images for tenants of this version, too (v1.35.0; those that components.lock has); may be repeated" },
+		  .help = "bring the images for tenants of this version, too (v1.35.0; those that components.lock has)" },
 		{ .name = "datastore",
 		  .type = OPTION_CHOICE,
 		  .target = &options.datastore,
@@ -171,6 +186,10 @@ int cmd_local_up(int argc, char **argv)
 	struct error err;
 	if (!local_parse(definitions, argc, argv, NULL, about, examples, &code))
 		return code;
+	if (check_command_line(&options, &err) < 0) {
+		(void)local_fail("up", &err);
+		return EXIT_CODE_USAGE;
+	}
 	FREE_CLEANUP char *program = component_place_self(&err);
 	if (!program)
 		return local_fail("up", &err);

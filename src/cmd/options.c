@@ -45,6 +45,12 @@ static const struct option_definition *find(const struct option_definition *defi
 	return NULL;
 }
 
+/* As people write it: -o, --output. */
+static const char *dashes(const char *name)
+{
+	return name[0] && !name[1] ? "-" : "--";
+}
+
 static int unknown_option(const struct option_definition *definitions, const char *name, struct error *err)
 {
 	const char *nearest = NULL;
@@ -53,14 +59,16 @@ static int unknown_option(const struct option_definition *definitions, const cha
 	for (; definitions->name; definitions++) {
 		unsigned distance = edit_distance(definitions->name, name);
 
+		if (definitions->hidden)
+			continue;
 		if (distance < least || (definitions->name[0] && string_has_prefix(definitions->name, name) && !nearest)) {
 			least = distance < least ? distance : least;
 			nearest = definitions->name;
 		}
 	}
 	if (nearest)
-		return error_set(err, ERROR_INVALID, "unknown option --%s; did you mean --%s?", name, nearest);
-	return error_set(err, ERROR_INVALID, "unknown option --%s; --help lists the known ones", name);
+		return error_set(err, ERROR_INVALID, "unknown option %s%s; did you mean --%s?", dashes(name), name, nearest);
+	return error_set(err, ERROR_INVALID, "unknown option %s%s; --help lists the known ones", dashes(name), name);
 }
 
 static int set_boolean(const struct option_definition *definition, const char *value, struct error *err)
@@ -74,7 +82,7 @@ static int set_boolean(const struct option_definition *definition, const char *v
 			return 0;
 		}
 	}
-	return error_set(err, ERROR_INVALID, "--%s: \"%s\" is neither true nor false", definition->name, value);
+	return error_set(err, ERROR_INVALID, "%s%s: \"%s\" is neither true nor false", dashes(definition->name), definition->name, value);
 }
 
 static int set_number(const struct option_definition *definition, const char *value, struct error *err)
@@ -84,7 +92,7 @@ static int set_number(const struct option_definition *definition, const char *va
 	int64_t maximum = limited && definition->maximum ? definition->maximum : INT64_MAX;
 	char what[OPTION_NAME_MAXIMUM + 8];
 
-	(void)snprintf(what, sizeof(what), "--%s", definition->name);
+	(void)snprintf(what, sizeof(what), "%s%s", dashes(definition->name), definition->name);
 	if (definition->type == OPTION_INTEGER)
 		return string_to_integer(value, minimum, maximum, what, definition->target, err);
 
@@ -99,7 +107,7 @@ static int set_number(const struct option_definition *definition, const char *va
 		bool small = milliseconds < (uint64_t)minimum;
 
 		duration_to_string((uint64_t)(small ? minimum : maximum) / 1000, bound, sizeof(bound));
-		return error_set(err, ERROR_INVALID, "--%s: %s is outside the allowed range (at %s %s)", definition->name, value,
+		return error_set(err, ERROR_INVALID, "%s: %s is outside the allowed range (at %s %s)", what, value,
 		                 small ? "least" : "most", bound);
 	}
 	*(uint64_t *)definition->target = milliseconds;
@@ -112,7 +120,8 @@ static int set_choice(const struct option_definition *definition, const char *va
 
 	string_list_split(&words, definition->choices, '|');
 	if (!string_list_contains(&words, value))
-		return error_set(err, ERROR_INVALID, "--%s: \"%s\" is none of %s", definition->name, value, definition->choices);
+		return error_set(err, ERROR_INVALID, "%s%s: \"%s\" is none of %s", dashes(definition->name), definition->name, value,
+		                 definition->choices);
 	*(const char **)definition->target = value;
 	return 0;
 }
@@ -161,7 +170,7 @@ static int parse_option(const struct option_definition *definitions, int argc, c
 		return 0;
 	}
 	if (*index + 1 >= argc)
-		return error_set(err, ERROR_INVALID, "--%s needs a value", definition->name);
+		return error_set(err, ERROR_INVALID, "%s%s needs a value", dashes(definition->name), definition->name);
 	return set_value(definition, argv[++*index], err);
 }
 

@@ -108,15 +108,24 @@ static int wait_done(const struct tenant_command *command, const struct wanted *
 static int create(const struct tenant_command *command, const struct wanted *wanted, struct error *err)
 {
 	JSON_CLEANUP json_t *tenant = tenant_object(command, wanted);
-	FREE_CLEANUP char *text = wanted->dry_run ? yaml_text(tenant, false) : NULL;
 
 	if (wanted->dry_run) {
-		printf("%s", text);
+		bool json = cluster_access_wants_json(&command->access);
+		FREE_CLEANUP char *text = json ? json_text(tenant) : yaml_text(tenant, false);
+
+		printf("%s%s", text, json ? "\n" : "");
 		return 0;
 	}
 	JSON_CLEANUP json_t *stored =
 		kube_client_create(command->access.client, &kube_resource_tenant_control_plane, tenant, NULL, NULL, err);
 
+	if (!stored && err->class == ERROR_EXISTS)
+		return error_set(err, ERROR_EXISTS,
+		                 "there is a tenant %s/%s already (`kamaji why %s/%s` tells its state, `kubectl edit` changes it)",
+		                 command->namespace_name, command->tenant, command->namespace_name, command->tenant);
+	if (!stored && err->class == ERROR_NOT_FOUND && strstr(err->message, "namespaces "))
+		return error_set(err, ERROR_NOT_FOUND, "there is no namespace %s (`kubectl create namespace %s` makes it)",
+		                 command->namespace_name, command->namespace_name);
 	if (!stored)
 		return -1;
 	if (wanted->wait && wait_done(command, wanted, err) < 0)
@@ -162,6 +171,7 @@ int cmd_tenant_create(int argc, char **argv)
 		{ .name = "replicas",
 		  .type = OPTION_INTEGER,
 		  .target = &wanted.replicas,
+		  .maximum = INT32_MAX,
 		  .help = "pods of the control plane; 0: it sleeps" },
 		{ .name = "datastore",
 		  .type = OPTION_STRING,
@@ -197,7 +207,10 @@ int cmd_tenant_create(int argc, char **argv)
 		  .help = "reach its nodes through a tunnel" },
 		{ .name = "wait", .type = OPTION_BOOLEAN, .target = &wanted.wait, .help = "wait until it is ready and show how it goes" },
 		{ .name = "timeout", .type = OPTION_DURATION, .target = &wanted.timeout_ms, .help = "limit of the wait" },
-		{ .name = "dry-run", .type = OPTION_BOOLEAN, .target = &wanted.dry_run, .help = "print the object instead" },
+		{ .name = "dry-run",
+		  .type = OPTION_BOOLEAN,
+		  .target = &wanted.dry_run,
+		  .help = "print the object instead, as YAML or with -o json as JSON" },
 		CLUSTER_ACCESS_OUTPUT(command.access),
 		CLUSTER_ACCESS_OPTIONS(command.access),
 		{ 0 },

@@ -7,11 +7,14 @@
 #include "cmd/tenant.h"
 #include "kube/resource.h"
 
-enum { POLL_MS = 500 };
+enum { POLL_MS = 500, QUIET_MS = 1000 };
 
 /* Until the object of that uid is gone: 0. */
 static int wait_gone(const struct tenant_command *command, const char *uid, struct cancel *cancel, struct error *err)
 {
+	uint64_t began_ms = clock_monotonic_ms();
+	bool told = false;
+
 	for (;;) {
 		JSON_CLEANUP json_t *tenant = kube_client_get(command->access.client, &kube_resource_tenant_control_plane,
 		                                              command->namespace_name, command->tenant, cancel, err);
@@ -20,6 +23,11 @@ static int wait_gone(const struct tenant_command *command, const char *uid, stru
 			return 0;
 		if (tenant && !string_equal(json_string_at(tenant, "metadata.uid"), uid))
 			return 0;
+		if (!told && clock_monotonic_ms() - began_ms >= QUIET_MS) {
+			fprintf(stderr, "%s/%s is being deleted: waiting for the operator to free its store (`kamaji why %s/%s`)\n",
+			        command->namespace_name, command->tenant, command->namespace_name, command->tenant);
+			told = true;
+		}
 		if ((!tenant && !error_is_retriable(err)) || cancel_sleep(cancel, POLL_MS, err) < 0)
 			return error_wrap(err, "waiting until %s/%s is gone (`kamaji why %s/%s` tells what it waits for)",
 			                  command->namespace_name, command->tenant, command->namespace_name, command->tenant);
@@ -55,6 +63,9 @@ int cmd_tenant_delete(int argc, char **argv)
 	JSON_CLEANUP json_t *tenant = kube_client_get(command.access.client, &kube_resource_tenant_control_plane, command.namespace_name,
 	                                              command.tenant, cancel, &err);
 
+	if (!tenant && err.class == ERROR_NOT_FOUND)
+		error_set(&err, ERROR_NOT_FOUND, "there is no tenant %s/%s (`kamaji tenant list -A` shows those there are)",
+		          command.namespace_name, command.tenant);
 	if (!tenant)
 		return command_fail(command.name, &err);
 	if (!yes && isatty(STDIN_FILENO)) {

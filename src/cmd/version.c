@@ -11,7 +11,12 @@ int cmd_version(int argc, char **argv)
 {
 	const char *output = "text";
 	const struct option_definition definitions[] = {
-		{ .name = "output", .type = OPTION_CHOICE, .target = &output, .choices = "text|json", .help = "form of the answer" },
+		{ .name = "output",
+		  .type = OPTION_CHOICE,
+		  .target = &output,
+		  .choices = "text|json",
+		  .help = "form of the answer; also -o" },
+		{ .name = "o", .type = OPTION_CHOICE, .target = &output, .choices = "text|json", .hidden = true },
 		{ 0 },
 	};
 	struct error err = { 0 };
@@ -24,6 +29,7 @@ int cmd_version(int argc, char **argv)
 	if (help) {
 		printf("Usage: kamaji version [--output text|json]\n\nPrints the version of this program.\n\nOptions:\n");
 		options_print(definitions, stdout);
+		printf("\nExamples:\n  kamaji version -o json\n\nExit codes: 0 done, 2 wrong command line.\n");
 		return EXIT_CODE_OK;
 	}
 	if (string_equal(output, "json")) {

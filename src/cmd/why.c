@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "api/names.h"
+#include "api/status.h"
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/strings.h"
@@ -78,7 +79,8 @@ static void print_text(const struct command_line *line, const struct why *why)
 {
 	printf("%s%s/%s is %s%s", text_style(why->ready ? STYLE_GOOD : STYLE_BAD), line->namespace_name, line->name,
 	       why->ready ? "ready" : "not ready", text_style(STYLE_PLAIN));
-	if (*why->phase && !(why->ready && string_equal(why->phase, "Ready")))
+	/* A tenant can serve as before and not be what was asked for: "not ready (Ready)" would help nobody. */
+	if (*why->phase && !string_equal(why->phase, PHASE_READY))
 		printf(" (%s)", why->phase);
 	if (*why->endpoint)
 		printf(", https://%s", why->endpoint);

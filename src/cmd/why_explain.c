@@ -28,6 +28,15 @@ static const struct {
 	{ "MigrationNotSupported", "datastore", "set spec.dataStore back to the one in status.storage.dataStoreName" },
 };
 
+/* The DataStore and the tenant's condition often tell the same. */
+static bool is_told(const struct why *why, const char *step, const char *reason)
+{
+	for (size_t i = 0; i < why->finding_count; i++)
+		if (string_equal(why->findings[i].step, step) && string_equal(why->findings[i].reason, reason))
+			return true;
+	return false;
+}
+
 static struct why_finding *add(struct why *why, const char *step, const char *reason, const char *cause, const char *remedy)
 {
 	struct why_finding *finding = &why->findings[why->finding_count < WHY_FINDINGS ? why->finding_count++ : WHY_FINDINGS - 1];
@@ -100,6 +109,11 @@ static void look_at_condition(struct arena *arena, const struct why_input *input
 	}
 	if (string_equal(reason, PHASE_SLEEPING))
 		remedy = "set spec.controlPlane.deployment.replicas above zero";
+	if (strstr(message, ".nodePort:"))
+		remedy = "with NodePort, spec.networkProfile.port is the node port, too: choose one that is free and in the range the API "
+			 "server names";
+	if (is_told(why, step, reason))
+		return;
 	/* "... (what to do)" says it itself. */
 	const char *open = strrchr(message, '(');
 
@@ -123,7 +137,8 @@ static void look_at_store(struct arena *arena, const struct why_input *input, st
 		add(why, "datastore", "DataStoreNotReady",
 		    arena_printf(arena, "DataStore %s is not ready: %s", input->data_store_name,
 		                 json_string_or(condition, "message", "it has not been validated yet")),
-		    "mend what it says; its endpoints must be reachable from the operator");
+		    arena_printf(arena, "mend what the cause names; `kubectl describe datastore %s` tells when it is right",
+		                 input->data_store_name));
 }
 
 static void look_at_deployment(struct arena *arena, const struct why_input *input, struct why *why)

@@ -19,7 +19,11 @@ int tenant_kubeconfig_read(const struct cluster_tool *tool, const struct local_e
 	BUFFER_SECRET_CLEANUP struct buffer encoded = { 0 };
 	if (cluster_run(tool, &encoded, err, "get", "secret", "-n", namespace, secret_name, "-o", "jsonpath={.data.admin\\.conf}", NULL) <
 	    0)
-		return error_wrap(err, "kubeconfig of tenant %s/%s", namespace, name);
+		return strstr(err->message, "(NotFound)")
+		               ? error_set(err, ERROR_NOT_FOUND,
+		                           "there is no tenant %s/%s, or it has no kubeconfig yet; 'kamaji local status' lists the tenants",
+		                           namespace, name)
+		               : error_wrap(err, "kubeconfig of tenant %s/%s", namespace, name);
 	if (encoded.length == 0 || base64_decode(encoded.data, encoded.length, text, err) < 0)
 		return error_set(err, ERROR_CORRUPT, "Secret %s/%s holds no admin.conf", namespace, secret_name);
 	FREE_CLEANUP char *directory = environment_path(environment, "tenants/%s", namespace);

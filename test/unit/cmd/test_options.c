@@ -39,6 +39,7 @@ static void run(struct outcome *outcome, const char *const *arguments)
 		  .maximum = INT64_MAX,
 		  .help = "" },
 		{ .name = "log-format", .type = OPTION_CHOICE, .target = &values->format, .choices = "json|text", .help = "" },
+		{ .name = "f", .type = OPTION_CHOICE, .target = &values->format, .choices = "json|text", .hidden = true },
 		{ .name = "name", .type = OPTION_LIST, .target = &values->names, .help = "" },
 		{ 0 },
 	};
@@ -123,6 +124,9 @@ static void test_refusals_name_the_option(void **state)
 	REFUSE("at least 1s", "--timeout=10ms");
 	REFUSE("--timeout", "--timeout=7d");
 	REFUSE("json|text", "--log-format=xml");
+	REFUSE("-f: \"xml\" is none of", "-f", "xml");
+	REFUSE("-f needs a value", "-f");
+	REFUSE("unknown option -z; --help lists", "-z");
 	REFUSE("neither true nor false", "--leader-elect=maybe");
 }
 
