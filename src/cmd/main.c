@@ -19,7 +19,7 @@ static const struct command commands[] = {
 	{ "local", "an admin cluster on this machine: up, status, down, kubeconfig, doctor", cmd_local },
 #endif
 	{ "takeover", "tell what would change on taking over from upstream's operator: --dry-run", cmd_takeover },
-	{ "handback", "tell what upstream's operator would change: --check", cmd_handback },
+	{ "handback", "tell what upstream's operator would change: --check, or clean up for it: --clean", cmd_handback },
 	{ "tenant", "make, show and remove tenants: create, list, kubeconfig, delete", cmd_tenant },
 	{ "why", "say why a tenant is not ready", cmd_why },
 	{ "version", "print the version of this program", cmd_version },

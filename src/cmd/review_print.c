@@ -9,7 +9,7 @@
 struct settings {
 	struct manager_options manager;
 	const char *output;
-	bool flag;
+	bool flag, act;
 };
 
 static int parse(const struct review_command *command, struct settings *settings, int argc, char **argv, bool *help, bool print,
@@ -36,6 +36,8 @@ static int parse(const struct review_command *command, struct settings *settings
 		  .type = OPTION_STRING,
 		  .target = &settings->manager.kine_image,
 		  .help = "image of the kine container: as the operator's flag" },
+		/* Without a name it ends the table. */
+		{ .name = command->act, .type = OPTION_BOOLEAN, .target = &settings->act, .help = command->act_help },
 		{ 0 },
 	};
 
@@ -115,11 +117,17 @@ int review_command_run(const struct review_command *command, int argc, char **ar
 		(void)parse(command, &settings, 0, NULL, NULL, true, NULL);
 		return EXIT_CODE_OK;
 	}
-	if (!settings.flag) {
+	if (settings.flag && settings.act) {
+		fprintf(stderr, "kamaji %s: give --%s or --%s, not both\n", command->name, command->flag, command->act);
+		return EXIT_CODE_USAGE;
+	}
+	if (!settings.flag && !settings.act) {
 		fprintf(stderr, "kamaji %s: give --%s: it only looks, nothing is written\n", command->name, command->flag);
 		return EXIT_CODE_USAGE;
 	}
 	log_set_level(LOG_LEVEL_ERROR);
+	if (settings.act)
+		return command->run_act(&settings.manager, string_equal(settings.output, "json"));
 	if (review_run(&settings.manager, command->direction, &review, &err) < 0) {
 		fprintf(stderr, "kamaji %s: %s\n", command->name, err.message);
 		return EXIT_CODE_FAILURE;

@@ -102,22 +102,23 @@ static bool read_caches(struct look *look, struct error *err)
 	return true;
 }
 
-/* The kubeconfig that the operator uses for this tenant. Appends its text. */
-static int read_kubeconfig(struct look *look, struct buffer *text, struct cancel *cancel, struct error *err)
+int cluster_kubeconfig_read(struct manager_context *context, const json_t *tenant, struct buffer *text, struct cancel *cancel,
+                            struct error *err)
 {
-	const json_t *annotations = json_at(look->object, "metadata.annotations");
-	const char *key = json_string_value(json_object_get(annotations, ANNOTATION_KUBECONFIG_SECRET_KEY));
+	ARENA_CLEANUP struct arena *arena = arena_new();
+	const char *name = names_object(arena, json_string_or(tenant, "metadata.name", ""), SUFFIX_ADMIN_KUBECONFIG);
+	const char *key = json_string_value(json_object_get(json_at(tenant, "metadata.annotations"), ANNOTATION_KUBECONFIG_SECRET_KEY));
 	JSON_CLEANUP json_t *secret =
-		kube_client_get(look->context->client, &kube_resource_secret, look->tenant.namespace, look->secret->name, cancel, err);
+		kube_client_get(context->client, &kube_resource_secret, json_string_at(tenant, "metadata.namespace"), name, cancel, err);
 
 	if (!secret)
-		return error_wrap(err, "Secret %s", look->secret->name);
+		return error_wrap(err, "Secret %s", name);
 	if (string_empty(key))
 		key = KEY_SUPER_ADMIN_CONF;
 	const json_t *value = json_object_get(json_at(secret, "data"), key);
 
 	if (!json_is_string(value))
-		return error_set(err, ERROR_NOT_FOUND, "Secret %s has no key %s (annotation %s chooses it)", look->secret->name, key,
+		return error_set(err, ERROR_NOT_FOUND, "Secret %s has no key %s (annotation %s chooses it)", name, key,
 		                 ANNOTATION_KUBECONFIG_SECRET_KEY);
 	return base64_decode(json_string_value(value), json_string_length(value), text, err);
 }
@@ -257,7 +258,7 @@ static int look_inside(struct look *look, struct cluster_session **session, void
 
 	if (current && string_equal((*session)->settled, look->inputs) && !atomic_load(&(*session)->disturbed))
 		return 0;
-	if (read_kubeconfig(look, &kubeconfig, cancel, err) < 0)
+	if (cluster_kubeconfig_read(look->context, look->object, &kubeconfig, cancel, err) < 0)
 		return -1;
 	if (!current) {
 		struct cluster_session *fresh = make_session(look, &kubeconfig, on_change, argument, err);

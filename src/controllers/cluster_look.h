@@ -2,6 +2,7 @@
 /* One look at the inside of one tenant cluster. */
 #pragma once
 
+#include "base/buffer.h"
 #include "base/error.h"
 #include "controllers/cluster_session.h"
 #include "controllers/manager_context.h"
@@ -16,3 +17,7 @@ int cluster_look(struct manager_context *context, const char *key, struct cluste
 
 /* True while the tenant's API server can be served: not deleted, not asleep, a replica ready, credentials there. Pure. */
 bool cluster_is_served(const json_t *tenant, const json_t *deployment);
+
+/* Appends the kubeconfig that the operator uses for the tenant: of its Secret, the key that its annotation chooses. Zero it after use. */
+int cluster_kubeconfig_read(struct manager_context *context, const json_t *tenant, struct buffer *text, struct cancel *cancel,
+                            struct error *err);

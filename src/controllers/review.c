@@ -199,7 +199,7 @@ static void look_at_all(struct reviewer *reviewer)
 	}
 }
 
-static int open_cluster(struct manager_context *context, struct error *err)
+int review_open_cluster(struct manager_context *context, struct error *err)
 {
 	KUBE_CONFIG_CLEANUP struct kube_config *config = kube_config_load(NULL, NULL, err);
 	CANCEL_CLEANUP struct cancel *limit = cancel_new(NULL, clock_monotonic_ms() + READING_LIMIT_MS);
@@ -220,7 +220,7 @@ static int open_cluster(struct manager_context *context, struct error *err)
 	return manager_context_wait_caches(context, limit, err);
 }
 
-static void close_cluster(struct manager_context *context)
+void review_close_cluster(struct manager_context *context)
 {
 	manager_context_free_caches(context);
 	if (context->credentials)
@@ -242,10 +242,10 @@ int review_run(const struct manager_options *options, enum review_direction dire
 		.kine_image = options->kine_image,
 		.generate_key = throw_away_key,
 	};
-	status = open_cluster(&reviewer.context, err);
+	status = review_open_cluster(&reviewer.context, err);
 	reviewer.step_options.gateway_served = reviewer.context.routes != NULL;
 	if (status == 0)
 		look_at_all(&reviewer);
-	close_cluster(&reviewer.context);
+	review_close_cluster(&reviewer.context);
 	return status;
 }

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a change of operators would do, found out by reading alone: the admin cluster is read (caches of our own, Secrets, DataStores'
- * credentials), nothing is written, no Lease is taken, no DataStore and no tenant is connected to.
+ * credentials), nothing is written, no Lease is taken, no DataStore is connected to; handing back asks running tenants for one object.
  *
  * Taking over: for every tenant one pass of the step table over what is live. A finding is a value that the pass would set to something
  * else, an object it would create or delete, or a member that the earlier operator wrote and nobody wants any more. Moving ownership from
  * one field manager to another is no finding.
  *
  * Handing back: what upstream (contract of ARCHITECTURE.md's baseline) makes of the objects as they stand: it compares checksums,
- * command lines and templates in its own way.
+ * command lines and templates in its own way. And what it would leave inside tenants (hand_back.h).
  */
 #pragma once
 

@@ -5,7 +5,11 @@
 #include "api/names.h"
 #include "base/base64.h"
 #include "base/strings.h"
+#include "cluster/cluster_objects.h"
+#include "controllers/cluster_look.h"
+#include "controllers/hand_back.h"
 #include "controllers/review_internal.h"
+#include "kube/client.h"
 
 static const char sec1_marker[] = "-----BEGIN EC PRIVATE KEY";
 static const char sec1_marker_in_kubeconfig[] = "LS0tLS1CRUdJTiBFQyBQUklWQVRF";
@@ -57,8 +61,31 @@ static void look_at_finalizer(struct review_tenant *tenant)
 	           FINALIZER_TENANT " is added by rewriting the whole object", false);
 }
 
+/* Only of a tenant that runs; of one that sleeps nothing can be said. */
+static void look_inside(struct review_tenant *tenant)
+{
+	const struct step_input *input = &tenant->snapshot->input;
+	KUBE_CLIENT_CLEANUP struct kube_client *client = NULL;
+	struct error err = { 0 };
+
+	if (!cluster_is_served(tenant->snapshot->object, input->deployment))
+		return;
+	JSON_CLEANUP json_t *slice = hand_back_find_slice(tenant->context, tenant->snapshot->object, &client, NULL, &err);
+
+	if (slice)
+		review_add(tenant, "EndpointSlice", CLUSTER_OWN_ENDPOINT, "",
+		           "stays inside the tenant (namespace default) and is kept by nobody: wrong once the tenant gets another "
+		           "address; with this operator stopped, `kamaji handback --clean` takes it away",
+		           false);
+	else if (err.class != ERROR_NONE)
+		review_add(tenant, "EndpointSlice", CLUSTER_OWN_ENDPOINT, "",
+		           arena_printf(tenant->snapshot->arena, "may be inside the tenant, which cannot be asked: %s", err.message),
+		           false);
+}
+
 void review_hand_back(struct review_tenant *tenant)
 {
 	look_at_keys(tenant);
 	look_at_finalizer(tenant);
+	look_inside(tenant);
 }

@@ -248,10 +248,21 @@ def test_the_store_is_as_it_was(installation, taken_over) -> None:
     assert base64.b64decode(taken_over[3]["Secret/plain-datastore-config"]["data"]["DB_USER"]).decode() in installation.etcdctl("user", "list")
 
 
+def on_the_way_back(installation: Installation) -> list[dict]:
+    """What `kamaji handback --check` tells of the admin cluster. Here no tenant runs, though the frozen status of some says so: of those it
+    says that nobody can be asked what is inside. test/e2e/test_hand_back.py has one that runs."""
+    code, answer = review(installation, "handback", "--check")
+    inside = [change for change in answer["changes"] if change["kind"] == "EndpointSlice"]
+    serving = {f"default/{name}" for name in TENANTS
+               if installation.objects()[f"Deployment/{name}"].get("status", {}).get("readyReplicas", 0) > 0}
+    assert serving and {change["tenant"] for change in inside} == serving and len(inside) == len(serving)
+    assert all("cannot be asked" in change["change"] for change in inside) and code == 1
+    return [change for change in answer["changes"] if change not in inside]
+
+
 def test_the_way_back(installation, taken_over) -> None:
     """What we took over and did not change, upstream would not change either."""
-    code, answer = review(installation, "handback", "--check")
-    assert answer["changes"] == [] and code == 0
+    assert on_the_way_back(installation) == []
 
 
 def test_a_new_tenant_on_the_way_back(installation, taken_over) -> None:
@@ -259,11 +270,10 @@ def test_a_new_tenant_on_the_way_back(installation, taken_over) -> None:
     installation.apply(tenant("fresh"))
     wait_for("the new tenant's Deployment", lambda: "Deployment/fresh" in installation.objects(), 30)
     settle(installation, taken_over[2])
-    code, answer = review(installation, "handback", "--check")
-    changes = [change for change in answer["changes"] if change["tenant"] == "default/fresh"]
-    assert code == 1 and changes == answer["changes"]
+    changes = on_the_way_back(installation)
+    assert changes and all(change["tenant"] == "default/fresh" for change in changes)
     assert any(change["kind"] == "Deployment" and change["field"].startswith("spec.template.spec") for change in changes)
-    assert ("Secret", "fresh-ca") in changed(answer)
+    assert ("Secret", "fresh-ca") in changed({"changes": changes})
 
 
 # --- and back again -----------------------------------------------------------------------------------------------------
