@@ -228,6 +228,21 @@ def test_killed_at_random_moments(harness, manager):
         manager.start()
 
 
+def test_a_rollout_has_no_pause(harness, manager):
+    """The next one is ready beside the one that works. It works soon after that one's end, not when the Lease's 15 s are over."""
+    following = Manager(harness, name="following").start()
+    try:
+        assert "controllers started" not in following.log_text()
+        assert manager.stop() == 0
+        stopped = time.monotonic()
+        wait_for("the next one leads", lambda: "controllers started" in following.log_text(), 20)
+        print(f"\nled {time.monotonic() - stopped:.1f} s after the other's end")
+        assert time.monotonic() - stopped < 6, "a try every 2.4 s at most"
+    finally:
+        following.stop()
+        manager.start()
+
+
 def test_api_server_restarted(harness, manager):
     harness.apply(tenant("through"))
     settle(harness, "through")
