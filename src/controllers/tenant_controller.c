@@ -12,6 +12,7 @@
 #include "io/thread.h"
 #include "kube/apply.h"
 #include "kube/cache.h"
+#include "pki/check.h"
 #include "pki/issuer.h"
 
 enum { REMEMBER_LIMIT_MS = 5000 };
@@ -122,6 +123,7 @@ struct tenant_controller *tenant_controller_new(struct manager_context *context,
 		.certificate_threshold = (int64_t)(context->options->certificate_deadline_ms / 1000),
 		.kine_image = context->options->kine_image,
 		.gateway_served = context->routes != NULL,
+		.checked = check_memory_new(),
 		.generate_key = generate_key,
 		.generate_key_context = controller,
 	};
@@ -178,6 +180,7 @@ void tenant_controller_free(struct tenant_controller *controller)
 	worker_group_free(controller->group);
 	map_free(&controller->records, free);
 	free(controller->remembered);
+	check_memory_free(controller->step_options.checked);
 	(void)pthread_mutex_destroy(&controller->mutex);
 	free(controller);
 }

@@ -225,23 +225,11 @@ static int collect_secret(json_t *item, void *argument)
 
 enum { TENANT_SECRETS_MAXIMUM = 128 }; /* ours are 13; generated kubeconfigs carry other labels */
 
-/* Nothing is asked of the server when neither cache knows a Secret of this tenant: the first pass of a new one. */
-static bool any_secret_known(const struct tenant_snapshot *snapshot)
+static int read_strays(struct tenant_snapshot *snapshot, const struct kube_entries *strays, struct secret_collection *collection,
+                       struct cancel *cancel, struct error *err)
 {
-	KUBE_ENTRIES_CLEANUP struct kube_entries known = { 0 };
-
-	kube_cache_by_index(snapshot->context->secrets, INDEX_TENANT, snapshot->key, &known);
-	find_strays(snapshot, &known);
-	return known.count > 0;
-}
-
-static int read_strays(struct tenant_snapshot *snapshot, struct secret_collection *collection, struct cancel *cancel, struct error *err)
-{
-	KUBE_ENTRIES_CLEANUP struct kube_entries strays = { 0 };
-
-	find_strays(snapshot, &strays);
-	for (size_t i = 0; i < strays.count; i++) {
-		const char *name = strays.items[i]->name;
+	for (size_t i = 0; i < strays->count; i++) {
+		const char *name = strays->items[i]->name;
 
 		if (has_secret(snapshot, name))
 			continue;
@@ -270,14 +258,19 @@ static int read_secrets(struct tenant_snapshot *snapshot, struct cancel *cancel,
 		.capacity = TENANT_SECRETS_MAXIMUM,
 	};
 
+	KUBE_ENTRIES_CLEANUP struct kube_entries known = { 0 }, strays = { 0 };
+
 	snapshot->input.secrets = collection.items;
-	if (!any_secret_known(snapshot))
+	kube_cache_by_index(context->secrets, INDEX_TENANT, snapshot->key, &known);
+	find_strays(snapshot, &strays);
+	/* Neither cache knows a Secret of this tenant: the first pass of a new one asks nothing of the server. */
+	if (known.count == 0 && strays.count == 0)
 		return 0;
 	if (kube_client_each(context->client, &kube_resource_secret, snapshot->tenant.namespace, &options, collect_secret, &collection,
 	                     cancel, err) < 0)
 		return error_wrap(err, "Secrets of the tenant");
 	snapshot->input.secret_count = collection.count;
-	return read_strays(snapshot, &collection, cancel, err);
+	return read_strays(snapshot, &strays, &collection, cancel, err);
 }
 
 static const char *text_of(const struct buffer *buffer)

@@ -15,7 +15,7 @@ int authority_create(struct pass *pass, const char *common_name, struct secret_d
 		return -1;
 	secret_data_set(pass, data, certificate_key, certificate.data, certificate.length);
 	secret_data_set(pass, data, private_key, key_text.data, key_text.length);
-	check_authority_made(secret_data_pem(data, certificate_key), secret_data_pem(data, private_key));
+	check_authority_made(pass->input->options->checked, secret_data_pem(data, certificate_key), secret_data_pem(data, private_key));
 	return 0;
 }
 
@@ -36,8 +36,8 @@ int certificate_authority_plan(struct pass *pass, struct error *err)
 	bool rotate = secret_rotation_requested(live), changed = false;
 	struct check_reason reason;
 
-	if (rotate || !check_authority(secret_data_pem(&data, KEY_CA_CERTIFICATE), secret_data_pem(&data, KEY_CA_PRIVATE_KEY),
-	                               pass->input->options->certificate_threshold, &reason)) {
+	if (rotate || !check_authority(pass->input->options->checked, secret_data_pem(&data, KEY_CA_CERTIFICATE),
+	                               secret_data_pem(&data, KEY_CA_PRIVATE_KEY), pass->input->options->certificate_threshold, &reason)) {
 		if (authority_create(pass, "kubernetes", &data, KEY_CA_CERTIFICATE, KEY_CA_PRIVATE_KEY, err) != 0)
 			return -1;
 		pass->certificate_authority_replaced = live != NULL && !string_empty(pass->input->tenant->installed_version);

@@ -44,7 +44,7 @@ static int plan_etcd(struct pass *pass, const json_t *live, struct secret_data *
 		.threshold_seconds = pass->input->options->certificate_threshold,
 	};
 	if (!rotate && string_equal(recorded, digest) && check.certificate.length > 0 && check.key.length > 0 &&
-	    check_certificate(&check, &reason))
+	    check_certificate(pass->input->options->checked, &check, &reason))
 		return 0;
 	*changed = true;
 	if (credential_issue(pass, pem_text_string(store->ca_certificate), pem_text_string(store->ca_private_key), &request, data,
@@ -52,7 +52,7 @@ static int plan_etcd(struct pass *pass, const json_t *live, struct secret_data *
 		return fail_issue(pass, store, err);
 	check.certificate = secret_data_pem(data, KEY_SERVER_CERTIFICATE);
 	check.key = secret_data_pem(data, KEY_SERVER_PRIVATE_KEY);
-	check_certificate_made(&check);
+	check_certificate_made(pass->input->options->checked, &check);
 	return 0;
 }
 

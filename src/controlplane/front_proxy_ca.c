@@ -12,9 +12,9 @@ int front_proxy_ca_plan(struct pass *pass, struct error *err)
 	struct check_reason reason;
 	struct pem_text certificate;
 
-	if (rotate ||
-	    !check_authority(secret_data_pem(&data, KEY_FRONT_PROXY_CA_CERTIFICATE), secret_data_pem(&data, KEY_FRONT_PROXY_CA_PRIVATE_KEY),
-	                     pass->input->options->certificate_threshold, &reason)) {
+	if (rotate || !check_authority(pass->input->options->checked, secret_data_pem(&data, KEY_FRONT_PROXY_CA_CERTIFICATE),
+	                               secret_data_pem(&data, KEY_FRONT_PROXY_CA_PRIVATE_KEY), pass->input->options->certificate_threshold,
+	                               &reason)) {
 		if (authority_create(pass, "front-proxy-ca", &data, KEY_FRONT_PROXY_CA_CERTIFICATE, KEY_FRONT_PROXY_CA_PRIVATE_KEY, err) !=
 		    0)
 			return -1;

@@ -80,13 +80,14 @@ int konnectivity_certificate_plan(struct pass *pass, struct error *err)
 		.usage = CERTIFICATE_SERVER_AUTH,
 		.threshold_seconds = pass->input->options->certificate_threshold,
 	};
-	if (rotate || check.certificate.length == 0 || check.key.length == 0 || !check_certificate(&check, &reason)) {
+	if (rotate || check.certificate.length == 0 || check.key.length == 0 ||
+	    !check_certificate(pass->input->options->checked, &check, &reason)) {
 		if (credential_issue(pass, check.authority, credential_authority_key(pass, CREDENTIAL_CA), &request, &data,
 		                     KEY_TLS_CERTIFICATE, KEY_TLS_PRIVATE_KEY, err) != 0)
 			return -1;
 		check.certificate = secret_data_pem(&data, KEY_TLS_CERTIFICATE);
 		check.key = secret_data_pem(&data, KEY_TLS_PRIVATE_KEY);
-		check_certificate_made(&check);
+		check_certificate_made(pass->input->options->checked, &check);
 		changed = true;
 	}
 	pass_note_renewal(pass, check.certificate.bytes, check.certificate.length);
@@ -117,7 +118,7 @@ int konnectivity_kubeconfig_plan(struct pass *pass, struct error *err)
 		.user = "system:konnectivity-server",
 		.threshold_seconds = pass->input->options->certificate_threshold,
 	};
-	if (rotate || check.text.length == 0 || !check_kubeconfig(&check, &reason)) {
+	if (rotate || check.text.length == 0 || !check_kubeconfig(pass->input->options->checked, &check, &reason)) {
 		struct buffer text BUFFER_SECRET_CLEANUP = { 0 };
 
 		kubeconfig_write(&(struct kubeconfig_content){ .server = check.server,
@@ -129,7 +130,7 @@ int konnectivity_kubeconfig_plan(struct pass *pass, struct error *err)
 		                 &text);
 		secret_data_set(pass, &data, KEY_KONNECTIVITY_CONF, text.data, text.length);
 		check.text = secret_data_pem(&data, KEY_KONNECTIVITY_CONF);
-		check_kubeconfig_made(&check, secret_data_pem(pair, KEY_TLS_CERTIFICATE));
+		check_kubeconfig_made(pass->input->options->checked, &check, secret_data_pem(pair, KEY_TLS_CERTIFICATE));
 		changed = true;
 	}
 	/* Upstream stamps the rotation annotation whenever it writes this file. */

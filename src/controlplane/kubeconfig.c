@@ -60,7 +60,7 @@ static int create_file(struct pass *pass, const struct kubeconfig_file *file, st
 	                 &text);
 	secret_data_set(pass, data, file->key, text.data, text.length);
 	made = question(pass, file, data);
-	check_kubeconfig_made(&made, certificate);
+	check_kubeconfig_made(pass->input->options->checked, &made, certificate);
 	pass_note_renewal(pass, certificate.bytes, certificate.length);
 	return 0;
 }
@@ -70,7 +70,7 @@ static bool is_good(struct pass *pass, const struct kubeconfig_file *file, const
 	struct check_kubeconfig check = question(pass, file, data);
 	struct check_reason reason;
 
-	if (check.text.length == 0 || !check_kubeconfig(&check, &reason))
+	if (check.text.length == 0 || !check_kubeconfig(pass->input->options->checked, &check, &reason))
 		return false;
 	pass_note_end(pass, reason.not_after);
 	return true;

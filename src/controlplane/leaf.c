@@ -17,13 +17,14 @@ int leaf_plan(struct pass *pass, const struct leaf *leaf, struct error *err)
 	bool rotate = secret_rotation_requested(live), changed = false;
 	struct check_reason reason;
 
-	if (rotate || check.certificate.length == 0 || check.key.length == 0 || !check_certificate(&check, &reason)) {
+	if (rotate || check.certificate.length == 0 || check.key.length == 0 ||
+	    !check_certificate(pass->input->options->checked, &check, &reason)) {
 		if (credential_issue(pass, check.authority, credential_authority_key(pass, leaf->authority), leaf->request, &data,
 		                     leaf->certificate_key, leaf->private_key, err) != 0)
 			return -1;
 		check.certificate = secret_data_pem(&data, leaf->certificate_key);
 		check.key = secret_data_pem(&data, leaf->private_key);
-		check_certificate_made(&check);
+		check_certificate_made(pass->input->options->checked, &check);
 		pass_note_renewal(pass, check.certificate.bytes, check.certificate.length);
 		changed = true;
 	} else {

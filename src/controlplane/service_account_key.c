@@ -13,7 +13,8 @@ static int create_pair(struct pass *pass, struct secret_data *data, struct error
 		return -1;
 	secret_data_set(pass, data, KEY_SERVICE_ACCOUNT_PUBLIC, public_text.data, public_text.length);
 	secret_data_set(pass, data, KEY_SERVICE_ACCOUNT_PRIVATE, private_text.data, private_text.length);
-	check_service_account_made(secret_data_pem(data, KEY_SERVICE_ACCOUNT_PUBLIC), secret_data_pem(data, KEY_SERVICE_ACCOUNT_PRIVATE));
+	check_service_account_made(pass->input->options->checked, secret_data_pem(data, KEY_SERVICE_ACCOUNT_PUBLIC),
+	                           secret_data_pem(data, KEY_SERVICE_ACCOUNT_PRIVATE));
 	return 0;
 }
 
@@ -25,7 +26,7 @@ int service_account_key_plan(struct pass *pass, struct error *err)
 	bool rotate = secret_rotation_requested(live), changed = false;
 	struct check_reason reason;
 
-	if (rotate || !check_service_account(secret_data_pem(&data, KEY_SERVICE_ACCOUNT_PUBLIC),
+	if (rotate || !check_service_account(pass->input->options->checked, secret_data_pem(&data, KEY_SERVICE_ACCOUNT_PUBLIC),
 	                                     secret_data_pem(&data, KEY_SERVICE_ACCOUNT_PRIVATE), &reason)) {
 		if (create_pair(pass, &data, err) != 0)
 			return -1;

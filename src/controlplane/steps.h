@@ -33,7 +33,8 @@
 #include "base/error.h"
 #include "base/json.h"
 
-struct key; /* pki/key.h */
+struct key;          /* pki/key.h */
+struct check_memory; /* pki/check.h */
 
 enum object_kind {
 	OBJECT_SERVICE,
@@ -63,7 +64,8 @@ struct step_options {
 	enum template_profile profile; /* of Deployments we create; default native */
 	int64_t certificate_threshold; /* seconds before the end at which a certificate is renewed (--certificate-expiration-deadline) */
 	const char *kine_image;
-	bool gateway_served; /* gateway.networking.k8s.io/v1 TLSRoute is served */
+	bool gateway_served;          /* gateway.networking.k8s.io/v1 TLSRoute is served */
+	struct check_memory *checked; /* certificates that were found good stay so from pass to pass; NULL: looked at in each */
 	/*
 	 * A new private key for a certificate (`service_account` false: the --key-algorithm) or for signing service-account tokens (true:
 	 * always RSA-2048, upstream replaces any other and breaks every token), owned by the step. NULL with *err set; ERROR_PENDING when

@@ -91,7 +91,7 @@ static int check_pair(const char *path, const struct buffer *certificate, const 
 {
 	struct check_certificate check = { .certificate = pem_text(certificate), .key = pem_text(key) };
 	struct check_reason reason;
-	bool good = authority ? check_authority(check.certificate, check.key, 0, &reason) : check_certificate(&check, &reason);
+	bool good = authority ? check_authority(NULL, check.certificate, check.key, 0, &reason) : check_certificate(NULL, &check, &reason);
 
 	return good ? 0 : error_set(err, ERROR_INVALID, "spec.tlsConfig.%s: %s", path, reason.text);
 }

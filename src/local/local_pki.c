@@ -56,7 +56,8 @@ static int ensure_authority(const struct local_pki_options *options, const char 
 	struct check_reason reason;
 	if (read_pair(options, name, pair, err) < 0)
 		return -1;
-	if (pair->certificate.length > 0 && check_authority(pem_text(&pair->certificate), pem_text(&pair->key), RENEW_SECONDS, &reason))
+	if (pair->certificate.length > 0 &&
+	    check_authority(NULL, pem_text(&pair->certificate), pem_text(&pair->key), RENEW_SECONDS, &reason))
 		return 0;
 	KEY_CLEANUP struct key *key = NULL;
 	buffer_clear(&pair->certificate);
@@ -97,7 +98,7 @@ static int ensure_leaf(const struct local_pki_options *options, const struct cer
 		.common_name = leaf->common_name,
 		.threshold_seconds = RENEW_SECONDS,
 	};
-	if (pair->certificate.length > 0 && check_certificate(&check, &reason))
+	if (pair->certificate.length > 0 && check_certificate(NULL, &check, &reason))
 		return 0;
 	KEY_CLEANUP struct key *key = NULL;
 	CERTIFICATE_AUTHORITY_CLEANUP struct certificate_authority *signer = NULL;
@@ -118,7 +119,7 @@ static int ensure_service_account(const struct local_pki_options *options, struc
 	if (read_optional(options, "service-account", "pub", &public_key, err) < 0 ||
 	    read_optional(options, "service-account", "key", &private_key, err) < 0)
 		return -1;
-	if (public_key.length > 0 && check_service_account(pem_text(&public_key), pem_text(&private_key), &reason))
+	if (public_key.length > 0 && check_service_account(NULL, pem_text(&public_key), pem_text(&private_key), &reason))
 		return 0;
 	KEY_CLEANUP struct key *key = NULL;
 	buffer_clear(&public_key);

@@ -334,19 +334,20 @@ static void ask_kubeconfig(const struct check_kubeconfig *check, struct check_qu
 }
 
 /* True when the answer is known; *good is it, as of now. */
-static bool recall(const struct check_question *question, int64_t threshold_seconds, struct check_reason *reason, bool *good)
+static bool recall(struct check_memory *memory, const struct check_question *question, int64_t threshold_seconds,
+                   struct check_reason *reason, bool *good)
 {
 	int64_t now = clock_wall_seconds();
 	struct check_finding finding;
 
-	if (!check_memory_find(question, &finding) || finding.chain_from > now || finding.chain_until <= now)
+	if (!check_memory_find(memory, question, &finding) || finding.chain_from > now || finding.chain_until <= now)
 		return false;
 	*good = times_allow(finding.not_before, finding.not_after, threshold_seconds, reason);
 	return true;
 }
 
 /* Notes a good answer with the times of what it rests on; without them it is asked again. */
-static void keep(const struct check_question *question, struct pem_text certificate, struct pem_text authority)
+static void keep(struct check_memory *memory, const struct check_question *question, struct pem_text certificate, struct pem_text authority)
 {
 	struct check_finding finding;
 
@@ -356,80 +357,82 @@ static void keep(const struct check_question *question, struct pem_text certific
 	finding.chain_until = finding.not_after;
 	if (authority.length > 0 && certificate_validity(authority, true, &finding.chain_from, &finding.chain_until) != 0)
 		return;
-	check_memory_put(question, &finding);
+	check_memory_put(memory, question, &finding);
 }
 
-bool check_certificate(const struct check_certificate *check, struct check_reason *reason)
+bool check_certificate(struct check_memory *memory, const struct check_certificate *check, struct check_reason *reason)
 {
 	struct check_question question;
 	bool good;
 
 	*reason = (struct check_reason){ 0 };
 	ask_certificate(check, &question);
-	if (recall(&question, check->threshold_seconds, reason, &good))
+	if (recall(memory, &question, check->threshold_seconds, reason, &good))
 		return good;
 	if (!certificate_is_good(check, reason))
 		return false;
-	keep(&question, check->certificate, check->authority);
+	keep(memory, &question, check->certificate, check->authority);
 	return true;
 }
 
-void check_certificate_made(const struct check_certificate *check)
+void check_certificate_made(struct check_memory *memory, const struct check_certificate *check)
 {
 	struct check_question question;
 
 	ask_certificate(check, &question);
-	keep(&question, check->certificate, check->authority);
+	keep(memory, &question, check->certificate, check->authority);
 }
 
-bool check_authority(struct pem_text certificate, struct pem_text key, int64_t threshold_seconds, struct check_reason *reason)
+bool check_authority(struct check_memory *memory, struct pem_text certificate, struct pem_text key, int64_t threshold_seconds,
+                     struct check_reason *reason)
 {
 	struct check_question question;
 	bool good;
 
 	*reason = (struct check_reason){ 0 };
 	ask_pair("authority", certificate, key, &question);
-	if (recall(&question, threshold_seconds, reason, &good))
+	if (recall(memory, &question, threshold_seconds, reason, &good))
 		return good;
 	if (!authority_is_good(certificate, key, threshold_seconds, reason))
 		return false;
-	keep(&question, certificate, pem_text_bytes(NULL, 0));
+	keep(memory, &question, certificate, pem_text_bytes(NULL, 0));
 	return true;
 }
 
-void check_authority_made(struct pem_text certificate, struct pem_text key)
+void check_authority_made(struct check_memory *memory, struct pem_text certificate, struct pem_text key)
 {
 	struct check_question question;
 
 	ask_pair("authority", certificate, key, &question);
-	keep(&question, certificate, pem_text_bytes(NULL, 0));
+	keep(memory, &question, certificate, pem_text_bytes(NULL, 0));
 }
 
-bool check_service_account(struct pem_text public_key, struct pem_text private_key, struct check_reason *reason)
+bool check_service_account(struct check_memory *memory, struct pem_text public_key, struct pem_text private_key,
+                           struct check_reason *reason)
 {
 	struct check_question question;
 	struct check_finding finding;
 
 	*reason = (struct check_reason){ 0 };
 	ask_pair("service account", public_key, private_key, &question);
-	if (check_memory_find(&question, &finding))
+	if (check_memory_find(memory, &question, &finding))
 		return true;
 	if (!service_account_is_good(public_key, private_key, reason))
 		return false;
-	check_service_account_made(public_key, private_key);
+	check_service_account_made(memory, public_key, private_key);
 	return true;
 }
 
-void check_service_account_made(struct pem_text public_key, struct pem_text private_key)
+void check_service_account_made(struct check_memory *memory, struct pem_text public_key, struct pem_text private_key)
 {
 	static const struct check_finding timeless = { .not_after = INT64_MAX, .chain_until = INT64_MAX };
 	struct check_question question;
 
 	ask_pair("service account", public_key, private_key, &question);
-	check_memory_put(&question, &timeless);
+	check_memory_put(memory, &question, &timeless);
 }
 
-bool check_kubeconfig(const struct check_kubeconfig *check, struct check_reason *reason)
+bool check_kubeconfig(struct check_memory *memory, const struct check_kubeconfig *check, struct check_reason *reason)
 {
 	struct kubeconfig_credentials found KUBECONFIG_CREDENTIALS_CLEANUP = { 0 };
 	struct check_question question;
@@ -438,20 +441,20 @@ bool check_kubeconfig(const struct check_kubeconfig *check, struct check_reason 
 
 	*reason = (struct check_reason){ 0 };
 	ask_kubeconfig(check, &question);
-	if (recall(&question, check->threshold_seconds, reason, &good))
+	if (recall(memory, &question, check->threshold_seconds, reason, &good))
 		return good;
 	if (kubeconfig_read(check->text, &found, &err))
 		return refuse(reason, "%s", err.message);
 	if (!kubeconfig_is_good(check, &found, reason))
 		return false;
-	keep(&question, pem_text(&found.certificate), check->authority);
+	keep(memory, &question, pem_text(&found.certificate), check->authority);
 	return true;
 }
 
-void check_kubeconfig_made(const struct check_kubeconfig *check, struct pem_text certificate)
+void check_kubeconfig_made(struct check_memory *memory, const struct check_kubeconfig *check, struct pem_text certificate)
 {
 	struct check_question question;
 
 	ask_kubeconfig(check, &question);
-	keep(&question, certificate, check->authority);
+	keep(memory, &question, certificate, check->authority);
 }

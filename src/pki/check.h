@@ -5,7 +5,8 @@
  * malformed is just not good, with its reason; these functions have no errors. The clock is clock_wall_seconds(). Any thread.
  *
  * What was found good is remembered by the digest of all that was looked at, and is not decoded and verified again; its times are compared
- * with the clock each time. The functions ..._made() note what the caller has just made itself, of these very parts: it is good.
+ * with the clock each time. The functions ..._made() note what the caller has just made itself, of these very parts: it is good. Whoever asks
+ * often for the same owns a memory and gives it along; with NULL nothing is remembered.
  */
 #pragma once
 
@@ -16,6 +17,10 @@
 #include "pki/pem.h"
 
 enum { CHECK_REASON_SIZE = 256 };
+
+/* Good findings, 3 MiB at most: then a new one takes the place of an older. Any thread; it must outlive the checks that are given it. */
+struct check_memory *check_memory_new(void);
+void check_memory_free(struct check_memory *memory); /* NULL is fine */
 
 struct check_reason {
 	char text[CHECK_REASON_SIZE]; /* "" when good */
@@ -32,17 +37,19 @@ struct check_certificate {
 	const char *common_name;   /* must be equal */
 	int64_t threshold_seconds; /* not good when notAfter <= now + this */
 };
-bool check_certificate(const struct check_certificate *check, struct check_reason *reason);
-void check_certificate_made(const struct check_certificate *check);
+bool check_certificate(struct check_memory *memory, const struct check_certificate *check, struct check_reason *reason);
+void check_certificate_made(struct check_memory *memory, const struct check_certificate *check);
 
 /* CA and front-proxy CA: parses, is a CA, key matches, notBefore < now, notAfter > now + threshold. */
-bool check_authority(struct pem_text certificate, struct pem_text key, int64_t threshold_seconds, struct check_reason *reason);
-void check_authority_made(struct pem_text certificate, struct pem_text key);
+bool check_authority(struct check_memory *memory, struct pem_text certificate, struct pem_text key, int64_t threshold_seconds,
+                     struct check_reason *reason);
+void check_authority_made(struct check_memory *memory, struct pem_text certificate, struct pem_text key);
 
 /* Service-account pair: both parse, the public key is RSA and is the private key's. Keys of other algorithms are not good: upstream would
  * replace them. */
-bool check_service_account(struct pem_text public_key, struct pem_text private_key, struct check_reason *reason);
-void check_service_account_made(struct pem_text public_key, struct pem_text private_key);
+bool check_service_account(struct check_memory *memory, struct pem_text public_key, struct pem_text private_key,
+                           struct check_reason *reason);
+void check_service_account_made(struct check_memory *memory, struct pem_text public_key, struct pem_text private_key);
 
 /* A kubeconfig text: parses, embeds exactly this CA, its client certificate and key match, verify against the CA for clientAuth and are
  * valid beyond the threshold; server, cluster and user are compared when not NULL. */
@@ -52,5 +59,6 @@ struct check_kubeconfig {
 	const char *server, *cluster, *user;
 	int64_t threshold_seconds;
 };
-bool check_kubeconfig(const struct check_kubeconfig *check, struct check_reason *reason);
-void check_kubeconfig_made(const struct check_kubeconfig *check, struct pem_text certificate); /* certificate: the one inside */
+bool check_kubeconfig(struct check_memory *memory, const struct check_kubeconfig *check, struct check_reason *reason);
+void check_kubeconfig_made(struct check_memory *memory, const struct check_kubeconfig *check,
+                           struct pem_text certificate); /* certificate: the one inside */

@@ -14,9 +14,30 @@ struct place {
 	struct check_finding finding; /* not_after 0: free */
 };
 
-static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* guards all below */
-static struct place *places;
-static size_t capacity, used, next_victim;
+struct check_memory {
+	pthread_mutex_t mutex; /* guards all below */
+	struct place *places;
+	size_t capacity, used, next_victim;
+};
+
+struct check_memory *check_memory_new(void)
+{
+	struct check_memory *memory = calloc(1, sizeof(*memory));
+
+	if (memory == NULL)
+		abort();
+	(void)pthread_mutex_init(&memory->mutex, NULL);
+	return memory;
+}
+
+void check_memory_free(struct check_memory *memory)
+{
+	if (memory == NULL)
+		return;
+	free(memory->places);
+	(void)pthread_mutex_destroy(&memory->mutex);
+	free(memory);
+}
 
 struct digest *check_question_begin(const char *kind)
 {
@@ -48,21 +69,21 @@ void check_question_end(struct digest *question, struct check_question *ret_ques
 	digest_free(question);
 }
 
-static size_t first_place(const unsigned char *digest)
+static size_t first_place(const struct check_memory *memory, const unsigned char *digest)
 {
 	uint64_t number;
 
 	memcpy(&number, digest, sizeof(number));
-	return (size_t)(number % capacity);
+	return (size_t)(number % memory->capacity);
 }
 
 /* The place of the digest, or a free one for it, or NULL when its neighbourhood is full. */
-static struct place *place_of(const unsigned char *digest)
+static struct place *place_of(const struct check_memory *memory, const unsigned char *digest)
 {
-	size_t first = first_place(digest);
+	size_t first = first_place(memory, digest);
 
 	for (size_t i = 0; i < NEIGHBOURS; i++) {
-		struct place *place = &places[(first + i) % capacity];
+		struct place *place = &memory->places[(first + i) % memory->capacity];
 
 		if (place->finding.not_after == 0 || memcmp(place->digest, digest, KEPT_DIGEST) == 0)
 			return place;
@@ -70,56 +91,58 @@ static struct place *place_of(const unsigned char *digest)
 	return NULL;
 }
 
-static void put(const unsigned char *digest, const struct check_finding *finding)
+static void put(struct check_memory *memory, const unsigned char *digest, const struct check_finding *finding)
 {
-	struct place *place = place_of(digest);
+	struct place *place = place_of(memory, digest);
 
 	if (place == NULL)
-		place = &places[(first_place(digest) + next_victim++ % NEIGHBOURS) % capacity];
-	used += place->finding.not_after == 0;
+		place = &memory->places[(first_place(memory, digest) + memory->next_victim++ % NEIGHBOURS) % memory->capacity];
+	memory->used += place->finding.not_after == 0;
 	memcpy(place->digest, digest, KEPT_DIGEST);
 	place->finding = *finding;
 }
 
-static void grow(void)
+static void grow(struct check_memory *memory)
 {
-	struct place *old = places;
-	size_t old_capacity = capacity;
+	struct place *old = memory->places;
+	size_t old_capacity = memory->capacity;
 
-	capacity = capacity == 0 ? FIRST_CAPACITY : capacity * 2;
-	places = calloc(capacity, sizeof(*places));
-	if (places == NULL)
+	memory->capacity = memory->capacity == 0 ? FIRST_CAPACITY : memory->capacity * 2;
+	memory->places = calloc(memory->capacity, sizeof(*memory->places));
+	if (memory->places == NULL)
 		abort();
-	used = 0;
+	memory->used = 0;
 	for (size_t i = 0; i < old_capacity; i++) {
 		if (old[i].finding.not_after != 0)
-			put(old[i].digest, &old[i].finding);
+			put(memory, old[i].digest, &old[i].finding);
 	}
 	free(old);
 }
 
-bool check_memory_find(const struct check_question *question, struct check_finding *ret_finding)
+bool check_memory_find(struct check_memory *memory, const struct check_question *question, struct check_finding *ret_finding)
 {
 	const struct place *place;
 	bool found = false;
 
-	pthread_mutex_lock(&mutex);
-	place = capacity > 0 ? place_of(question->digest) : NULL;
+	if (memory == NULL)
+		return false;
+	pthread_mutex_lock(&memory->mutex);
+	place = memory->capacity > 0 ? place_of(memory, question->digest) : NULL;
 	if (place != NULL && place->finding.not_after != 0) {
 		*ret_finding = place->finding;
 		found = true;
 	}
-	pthread_mutex_unlock(&mutex);
+	pthread_mutex_unlock(&memory->mutex);
 	return found;
 }
 
-void check_memory_put(const struct check_question *question, const struct check_finding *finding)
+void check_memory_put(struct check_memory *memory, const struct check_question *question, const struct check_finding *finding)
 {
-	if (finding->not_after == 0)
+	if (memory == NULL || finding->not_after == 0)
 		return;
-	pthread_mutex_lock(&mutex);
-	if (used * 2 >= capacity && capacity < MAXIMUM_CAPACITY)
-		grow();
-	put(question->digest, finding);
-	pthread_mutex_unlock(&mutex);
+	pthread_mutex_lock(&memory->mutex);
+	if (memory->used * 2 >= memory->capacity && memory->capacity < MAXIMUM_CAPACITY)
+		grow(memory);
+	put(memory, question->digest, finding);
+	pthread_mutex_unlock(&memory->mutex);
 }

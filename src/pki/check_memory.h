@@ -2,7 +2,7 @@
 /*
  * Private to the room: what was found good, remembered by the digest of everything that was looked at, so that the same certificates are not
  * decoded and verified again in every pass. Times are not part of what is remembered but beside it: whoever asks compares them with now.
- * Only good findings are kept. A fixed number of them at most (3 MiB); a new one then takes the place of an older. Any thread.
+ * Only good findings are kept. Making and freeing a memory: check.h. A memory that is NULL holds nothing and keeps nothing.
  */
 #pragma once
 
@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "pki/check.h"
 #include "pki/digest.h"
 #include "pki/pem.h"
 
@@ -27,5 +28,5 @@ void check_question_add(struct digest *question, struct pem_text text);
 void check_question_add_string(struct digest *question, const char *text); /* NULL is not "" */
 void check_question_end(struct digest *question, struct check_question *ret_question);
 
-bool check_memory_find(const struct check_question *question, struct check_finding *ret_finding);
-void check_memory_put(const struct check_question *question, const struct check_finding *finding);
+bool check_memory_find(struct check_memory *memory, const struct check_question *question, struct check_finding *ret_finding);
+void check_memory_put(struct check_memory *memory, const struct check_question *question, const struct check_finding *finding);

@@ -35,7 +35,8 @@ static bool authority_is_good(const struct serving_state *state, const struct se
 	struct check_reason reason;
 
 	return state->authorities.length > 0 && state->authority_key.length > 0 &&
-	       check_authority(first_certificate(&state->authorities), pem_text(&state->authority_key), plan->lifetime_seconds, &reason);
+	       check_authority(NULL, first_certificate(&state->authorities), pem_text(&state->authority_key), plan->lifetime_seconds,
+	                       &reason);
 }
 
 /* The old ones stay behind the new one as long as they can be read. */
@@ -99,7 +100,8 @@ static bool certificate_is_good(const struct serving_state *state, const struct 
 	struct check_reason reason;
 
 	return state->certificate.length > 0 && state->key.length > 0 &&
-	       check_certificate(&(struct check_certificate){ .certificate = pem_text(&state->certificate),
+	       check_certificate(NULL,
+	                         &(struct check_certificate){ .certificate = pem_text(&state->certificate),
 	                                                      .key = pem_text(&state->key),
 	                                                      .authority = authority,
 	                                                      .usage = CERTIFICATE_SERVER_AUTH,

@@ -37,7 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct check_reason reason;
 	struct error err = { 0 };
 
-	if (!check_kubeconfig(&check, &reason) && reason.text[0] == '\0')
+	if (!check_kubeconfig(NULL, &check, &reason) && reason.text[0] == '\0')
 		abort();
 	if (kubeconfig_read(pem_text_bytes(data, size), &found, &err) == 0)
 		write_again(&found);

@@ -48,11 +48,11 @@ static void try_certificates(struct pem_text pem)
 		abort();
 	(void)certificate_not_after(pem, &not_after, &err);
 	(void)certificate_authority_open(pem, pem, &authority, &err);
-	if (!check_certificate(&check, &reason) && reason.text[0] == '\0')
+	if (!check_certificate(NULL, &check, &reason) && reason.text[0] == '\0')
 		abort();
-	if (!check_authority(pem, pem, 86400, &reason) && reason.text[0] == '\0')
+	if (!check_authority(NULL, pem, pem, 86400, &reason) && reason.text[0] == '\0')
 		abort();
-	if (!check_service_account(pem, pem, &reason) && reason.text[0] == '\0')
+	if (!check_service_account(NULL, pem, pem, &reason) && reason.text[0] == '\0')
 		abort();
 }
 

@@ -17,44 +17,13 @@
 #include "local/node_admin.h"
 #include "local/node_config.h"
 #include "local/process_backoff.h"
+#include "node_fixture.h"
 
-static struct node_admin_options make_options(int cgroup_version, uint64_t bounding)
-{
-	struct node_admin_options options = {
-		.number = 1,
-		.facts = { .cgroup = { .version = cgroup_version }, .bounding = bounding },
-		.programs = { .kamaji = "/opt/kamaji",
-		              .etcd = "/c/etcd",
-		              .kube_apiserver = "/c/kube-apiserver",
-		              .kube_controller_manager = "/c/kube-controller-manager",
-		              .kube_scheduler = "/c/kube-scheduler",
-		              .kubelet = "/c/kubelet",
-		              .kube_proxy = "/c/kube-proxy",
-		              .kubectl = "/c/kubectl",
-		              .containerd = "/c/containerd",
-		              .runc = "/c/runc",
-		              .cni_folder = "/c/cni" },
-		.directory = "/state/demo/nodes/admin",
-		.pki = "/state/demo/pki",
-		.components_root = "/c",
-		.resolv_conf = "nameserver 192.0.2.53\n",
-		.pause_image = "registry.example/pause:1",
-		.bridge_netfilter = true,
-		.nftables = true,
-	};
-	struct error err;
-	assert_int_equal(local_names_make("demo", &options.names, &err), 0);
-	assert_int_equal(local_node_names_make("demo", "admin", &options.node, &err), 0);
-	assert_int_equal(local_address_plan_make(local_slot_block(5), &options.plan, &err), 0);
-	return options;
-}
-
-#define ALL_CAPABILITIES UINT64_C(0x1ffffffffff)
 #define WITHOUT_RESOURCE UINT64_C(0x1fffeffffff)
 
 static void test_exceptions_follow_facts(void **state)
 {
-	struct node_admin_options modern = make_options(2, ALL_CAPABILITIES), old = make_options(1, WITHOUT_RESOURCE);
+	struct node_admin_options modern = node_fixture_options(1, 2, ALL_CAPABILITIES), old = node_fixture_options(1, 1, WITHOUT_RESOURCE);
 	FREE_CLEANUP char *modern_kubelet = node_admin_kubelet_config(&modern);
 	FREE_CLEANUP char *old_kubelet = node_admin_kubelet_config(&old);
 	FREE_CLEANUP char *modern_containerd = node_admin_containerd_config(&modern);
@@ -67,7 +36,7 @@ static void test_exceptions_follow_facts(void **state)
 
 static void test_kubelet_config(void **state)
 {
-	struct node_admin_options options = make_options(1, WITHOUT_RESOURCE);
+	struct node_admin_options options = node_fixture_options(1, 1, WITHOUT_RESOURCE);
 	struct error err;
 	FREE_CLEANUP char *text = node_admin_kubelet_config(&options);
 	JSON_CLEANUP json_t *config = json_parse(text, strlen(text), &err);
@@ -85,7 +54,7 @@ static void test_kubelet_config(void **state)
 
 static void test_proxy_and_pod_network(void **state)
 {
-	struct node_admin_options options = make_options(2, ALL_CAPABILITIES);
+	struct node_admin_options options = node_fixture_options(1, 2, ALL_CAPABILITIES);
 	struct error err;
 	FREE_CLEANUP char *proxy = node_admin_kube_proxy_config(&options);
 	JSON_CLEANUP json_t *proxy_json = json_parse(proxy, strlen(proxy), &err);
@@ -143,7 +112,7 @@ static bool has_argument(const struct node_process *process, const char *argumen
 
 static void test_config_round_trip(void **state)
 {
-	struct node_admin_options options = make_options(2, ALL_CAPABILITIES);
+	struct node_admin_options options = node_fixture_options(1, 2, ALL_CAPABILITIES);
 	ARENA_CLEANUP struct arena *arena = arena_new();
 	struct node_config config;
 	struct error err;
@@ -170,7 +139,7 @@ static void test_config_round_trip(void **state)
 
 static void test_digest_tells_changes(void **state)
 {
-	struct node_admin_options options = make_options(2, ALL_CAPABILITIES);
+	struct node_admin_options options = node_fixture_options(1, 2, ALL_CAPABILITIES);
 	JSON_CLEANUP json_t *first = node_admin_config(&options);
 	JSON_CLEANUP json_t *again = node_admin_config(&options);
 	assert_string_equal(json_string_at(first, "digest"), json_string_at(again, "digest"));

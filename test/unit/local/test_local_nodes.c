@@ -18,6 +18,7 @@
 #include "local/node_admin.h"
 #include "local/node_config.h"
 #include "local/node_images.h"
+#include "node_fixture.h"
 #include "pki/certificate.h"
 #include "pki/check.h"
 
@@ -31,33 +32,9 @@ static struct local_address_plan make_plan(void)
 
 static struct node_admin_options make_options(unsigned number)
 {
-	FREE_CLEANUP char *id = local_admin_node_id(number);
-	struct node_admin_options options = {
-		.number = number,
-		.facts = { .cgroup = { .version = 2 }, .bounding = UINT64_C(0x1ffffffffff) },
-		.programs = { .kamaji = "/opt/kamaji",
-		              .etcd = "/c/etcd",
-		              .kube_apiserver = "/c/kube-apiserver",
-		              .kube_controller_manager = "/c/kube-controller-manager",
-		              .kube_scheduler = "/c/kube-scheduler",
-		              .kubelet = "/c/kubelet",
-		              .kube_proxy = "/c/kube-proxy",
-		              .kubectl = "/c/kubectl",
-		              .containerd = "/c/containerd",
-		              .runc = "/c/runc",
-		              .cni_folder = "/c/cni" },
-		.plan = make_plan(),
-		.directory = "/state/demo/nodes/it",
-		.pki = "/state/demo/pki/it",
-		.components_root = "/c",
-		.resolv_conf = "nameserver 192.0.2.53\n",
-		.pause_image = "registry.example/pause:1",
-		.bridge_netfilter = true,
-		.nftables = true,
-	};
-	struct error err;
-	assert_int_equal(local_names_make("demo", &options.names, &err), 0);
-	assert_int_equal(local_node_names_make("demo", id, &options.node, &err), 0);
+	struct node_admin_options options = node_fixture_options(number, 2, ALL_CAPABILITIES);
+	options.directory = "/state/demo/nodes/it";
+	options.pki = "/state/demo/pki/it";
 	return options;
 }
 
@@ -177,7 +154,7 @@ static bool is_kubelet_certificate(const char *folder, const char *name, const c
 		                                 .usage = usage,
 		                                 .sans = sans,
 		                                 .common_name = "system:node:demo-admin-2" };
-	return check_certificate(&check, &reason);
+	return check_certificate(NULL, &check, &reason);
 }
 
 static void test_certificates(void **state)

@@ -45,9 +45,9 @@ static void test_all_kinds_at_once(void **state)
 
 	assert_non_null(issuer);
 	assert_int_equal(issuer_run(issuer, first, ARRAY_LENGTH(first), NULL, &err), 0);
-	assert_true(check_authority(pem_text(&authority.certificate), pem_text(&authority.key), 0, &reason));
-	assert_true(check_authority(pem_text(&front.certificate), pem_text(&front.key), 0, &reason));
-	assert_true(check_service_account(pem_text(&account.certificate), pem_text(&account.key), &reason));
+	assert_true(check_authority(NULL, pem_text(&authority.certificate), pem_text(&authority.key), 0, &reason));
+	assert_true(check_authority(NULL, pem_text(&front.certificate), pem_text(&front.key), 0, &reason));
+	assert_true(check_service_account(NULL, pem_text(&account.certificate), pem_text(&account.key), &reason));
 	assert_true(string_has_prefix(front.key.data, "-----BEGIN RSA PRIVATE KEY-----"));
 	assert_int_equal(certificate_authority_open(pem_text(&authority.certificate), pem_text(&authority.key), &opened, &err), 0);
 	second.authority = opened;
@@ -56,7 +56,7 @@ static void test_all_kinds_at_once(void **state)
 		                            .key = pem_text(&leaf.key),
 		                            .authority = pem_text(&authority.certificate),
 		                            .usage = CERTIFICATE_CLIENT_AUTH };
-	assert_true(check_certificate(&check, &reason));
+	assert_true(check_certificate(NULL, &check, &reason));
 	assert_int_equal(issuer_run(issuer, NULL, 0, NULL, &err), 0);
 	issuer_free(issuer);
 }
@@ -150,7 +150,7 @@ static void *crowd_member(void *argument)
 	struct error err = { 0 };
 
 	if (issuer_run(crowd->issuer, &job, 1, NULL, &err) ||
-	    !check_service_account(pem_text(&pair.certificate), pem_text(&pair.key), &reason))
+	    !check_service_account(NULL, pem_text(&pair.certificate), pem_text(&pair.key), &reason))
 		__atomic_add_fetch(&crowd->failures, 1, __ATOMIC_SEQ_CST);
 	return NULL;
 }

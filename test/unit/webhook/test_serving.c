@@ -59,7 +59,8 @@ static bool serves(const struct serving_state *state, const struct buffer *trust
 {
 	struct check_reason reason;
 
-	return check_certificate(&(struct check_certificate){ .certificate = pem_text(&state->certificate),
+	return check_certificate(NULL,
+	                         &(struct check_certificate){ .certificate = pem_text(&state->certificate),
 	                                                      .key = pem_text(&state->key),
 	                                                      .authority = pem_text(trusted),
 	                                                      .usage = CERTIFICATE_SERVER_AUTH,
