@@ -49,6 +49,7 @@ static const struct local_command commands[] = {
 	{ "down", "stop the environment; data stays for the next up unless --purge", cmd_local_down },
 	{ "doctor", "tell what this machine lacks and how to mend it", cmd_local_doctor },
 	{ "components", "fetch and list the upstream programs", cmd_local_components },
+	{ "image", "write the operator's image to a file, for a cluster of yours", cmd_local_image },
 	{ "node-init", NULL, cmd_local_node_init },
 	{ "balancer", NULL, cmd_local_balancer },
 	{ "ready", NULL, cmd_local_ready },

@@ -11,6 +11,7 @@ int cmd_local_status(int argc, char **argv);
 int cmd_local_kubeconfig(int argc, char **argv);
 int cmd_local_worker(int argc, char **argv);
 int cmd_local_doctor(int argc, char **argv);
+int cmd_local_image(int argc, char **argv);
 int cmd_local_balancer(int argc, char **argv);
 
 /* "kamaji local: MESSAGE" on stderr; EXIT_CODE_USAGE for errors of the command line, else EXIT_CODE_FAILURE. */

@@ -43,7 +43,7 @@ static const char usage[] =
 	"  kamaji local components kubernetes etcd --no-build\n"
 	"  kamaji local components --from /media/programs --offline\n"
 	"\n"
-	"Exit codes: 0 all of them are there, 1 at least one is not, 2 wrong command line.\n";
+	"Exit codes: 0 they are there (or were only listed), 1 one could not be had, 2 wrong command line.\n";
 
 /* False: *code is the exit code. */
 static bool parse(int argc, char **argv, struct arguments *arguments, int *code)

@@ -16,11 +16,14 @@ static const char examples[] = "Examples:\n"
 
 int cmd_local_down(int argc, char **argv)
 {
-	struct down_options options = { .name = LOCAL_DEFAULT_NAME, .state_root = LOCAL_STATE_ROOT };
+	struct progress progress;
+	struct down_options options = { .name = LOCAL_DEFAULT_NAME, .state_root = LOCAL_STATE_ROOT, .progress = &progress };
+	bool quiet = false;
 	const struct option_definition definitions[] = {
 		{ .name = "name", .type = OPTION_STRING, .target = &options.name, .help = "name of the environment" },
 		{ .name = "state-dir", .type = OPTION_STRING, .target = &options.state_root, .help = "folder that holds environments" },
 		{ .name = "purge", .type = OPTION_BOOLEAN, .target = &options.purge, .help = "remove its folder with all data, too" },
+		{ .name = "quiet", .type = OPTION_BOOLEAN, .target = &quiet, .help = "no progress" },
 		{ 0 },
 	};
 	struct down_result result;
@@ -28,6 +31,7 @@ int cmd_local_down(int argc, char **argv)
 	int code;
 	if (!local_parse(definitions, argc, argv, NULL, about, examples, &code))
 		return code;
+	progress_init(&progress, stderr, quiet);
 	code = environment_down(&options, &result, &err);
 	for (size_t i = 0; i < result.notes.count; i++)
 		fprintf(stderr, "kamaji local down: note: %s\n", result.notes.items[i]);

@@ -55,15 +55,23 @@ static const char *callable(const char *name, const char *path)
 	return path;
 }
 
+/* What other commands must be given to find this environment; free(). */
+static char *environment_options(const struct up_options *options)
+{
+	bool other_name = !string_equal(options->name, LOCAL_DEFAULT_NAME);
+	bool other_root = !string_equal(options->state_root, LOCAL_STATE_ROOT);
+	return string_printf("%s%s%s%s", other_name ? " --name " : "", other_name ? options->name : "", other_root ? " --state-dir " : "",
+	                     other_root ? options->state_root : "");
+}
+
 static void print_next(const struct up_options *options, const struct up_result *result)
 {
-	bool other = !string_equal(options->name, LOCAL_DEFAULT_NAME);
-	const char *flag = other ? " --name " : "", *name = other ? options->name : "";
+	FREE_CLEANUP char *where = environment_options(options);
 	const char *kubectl = callable("kubectl", result->kubectl), *kamaji = callable("kamaji", options->program);
 	printf("\nAdmin cluster:\n  %s --kubeconfig %s get pods -A\n", kubectl, result->kubeconfig);
 	if (result->sample_kubeconfig)
 		printf("Sample tenant:\n  %s --kubeconfig %s get ns\n", kubectl, result->sample_kubeconfig);
-	printf("More:\n  %s local status%s%s\n  %s local down%s%s\n", kamaji, flag, name, kamaji, flag, name);
+	printf("More:\n  %s local status%s\n  %s local down%s\n", kamaji, where, kamaji, where);
 }
 
 static void print_log_hint(const struct up_options *options)
@@ -105,8 +113,8 @@ static int run_up(struct up_options *options, bool quiet)
 		print_times(&progress, options->name);
 		print_next(options, &result);
 	} else if (interrupted) {
-		fprintf(stderr, "kamaji local up: interrupted. Run it again to continue, or 'kamaji local down --name %s' to clear away.\n",
-		        options->name);
+		FREE_CLEANUP char *where = environment_options(options);
+		fprintf(stderr, "kamaji local up: interrupted. Run it again to continue, or 'kamaji local down%s' to clear away.\n", where);
 	} else {
 		(void)local_fail("up", &err);
 		if (result.reasons.length)

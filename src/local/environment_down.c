@@ -55,6 +55,30 @@ static bool is_absent(const char *state_root, const char *name)
 	return found.count == 0 && !file_exists(environment.directory);
 }
 
+static int end_everything(struct local_environment *environment, const struct down_options *options, struct down_result *result,
+                          struct error *err)
+{
+	unsigned phase = progress_begin(options->progress, "processes and network");
+	if (environment_sweep(environment, STOP_GRACE_MS, err) < 0 || check_clean(environment, err) < 0 ||
+	    leave_index(environment, &result->notes, err) < 0) {
+		progress_fail(options->progress, phase);
+		return -1;
+	}
+	progress_end(options->progress, phase, "nothing is left");
+	return 0;
+}
+
+static int remove_data(const struct local_environment *environment, const struct down_options *options, struct error *err)
+{
+	unsigned phase = progress_begin(options->progress, "data");
+	if (file_remove_tree(environment->directory, err) < 0) {
+		progress_fail(options->progress, phase);
+		return -1;
+	}
+	progress_end(options->progress, phase, "removed");
+	return 0;
+}
+
 int environment_down(const struct down_options *options, struct down_result *ret_result, struct error *err)
 {
 	ENVIRONMENT_CLEANUP struct local_environment environment = { .lock = -1 };
@@ -71,8 +95,7 @@ int environment_down(const struct down_options *options, struct down_result *ret
 	if (check_owner(&environment, err) < 0)
 		return error_wrap(err, "environment '%s'", options->name);
 	environment.state.phase = LOCAL_STOPPING;
-	if (environment_save(&environment, err) < 0 || environment_sweep(&environment, STOP_GRACE_MS, err) < 0 ||
-	    check_clean(&environment, err) < 0 || leave_index(&environment, &ret_result->notes, err) < 0)
+	if (environment_save(&environment, err) < 0 || end_everything(&environment, options, ret_result, err) < 0)
 		return error_wrap(err, "environment '%s'", options->name);
 	environment.state.phase = LOCAL_DOWN;
 	for (unsigned number = 1; number <= local_state_node_count(&environment.state); number++)
@@ -81,7 +104,7 @@ int environment_down(const struct down_options *options, struct down_result *ret
 		environment.state.workers.items[i].identity = (struct node_identity){ 0 };
 	if (!options->purge)
 		return environment_save(&environment, err);
-	return file_remove_tree(environment.directory, err);
+	return remove_data(&environment, options, err);
 }
 
 void down_result_free(struct down_result *result)

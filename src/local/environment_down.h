@@ -9,10 +9,12 @@
 
 #include "base/error.h"
 #include "base/strings.h"
+#include "local/progress.h"
 
 struct down_options {
 	const char *name, *state_root;
-	bool purge; /* the folder too */
+	bool purge;                /* the folder too */
+	struct progress *progress; /* borrowed; what takes its time is shown there */
 };
 
 struct down_result {

@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Command lines as people type them, right and wrong: help that is complete, answers that can be parsed, errors that say what to do."""
+import hashlib
+import io
 import json
 import os
 import pathlib
 import subprocess
+import tarfile
 
 import pytest
+from local_cluster import LocalCluster
 from manager_process import binary
 
 COMMANDS = ["manager", "datastore", "datastore import", "why", "version", "tenant", "tenant create", "tenant list", "tenant kubeconfig",
             "tenant delete", "local", "local up", "local down", "local status", "local doctor", "local kubeconfig", "local components",
-            "local worker add", "local worker remove"]
+            "local image", "local worker add", "local worker remove"]
 
 
 def kamaji(*arguments: str, code: int = 0) -> str:
@@ -57,6 +61,28 @@ def test_unknown_options_and_commands():
     assert "`kamaji local --help` lists them" in kamaji("local", "pu", code=2)
 
 
+def test_image_for_a_cluster_of_ones_own(tmp_path: pathlib.Path):
+    """An OCI archive whose index, manifest, configuration and layer belong together, with this very program in it."""
+    path = tmp_path / "kamaji.tar"
+    told = json.loads(kamaji("local", "image", "--to", str(path), "-o", "json"))
+    assert told["path"] == str(path) and told["image"] == "localhost/kamaji:local"
+    with tarfile.open(path) as archive:
+        def blob(digest: str) -> bytes:
+            data = archive.extractfile("blobs/" + digest.replace(":", "/")).read()
+            assert "sha256:" + hashlib.sha256(data).hexdigest() == digest
+            return data
+        index = json.loads(archive.extractfile("index.json").read())
+        assert [entry["digest"] for entry in index["manifests"]] == [told["digest"]]
+        manifest = json.loads(blob(told["digest"]))
+        configuration = json.loads(blob(manifest["config"]["digest"]))["config"]
+        assert configuration["Entrypoint"] == ["/kamaji"] and configuration["User"] == "65532:65532"
+        with tarfile.open(fileobj=io.BytesIO(blob(manifest["layers"][0]["digest"]))) as layer:
+            member = next(item for item in layer if item.name.lstrip("./") == "kamaji")
+            assert layer.extractfile(member).read() == pathlib.Path(binary()).read_bytes()
+    assert "--to FILE is needed" in kamaji("local", "image", code=2)
+    assert "No such file or directory" in kamaji("local", "image", "--to", "/nonexistent/kamaji.tar", code=1)
+
+
 @pytest.mark.parametrize("arguments, part", [
     (["--name", "Bad_Name"], "--name: the environment name 'Bad_Name' must consist of"),
     (["--name", "x" * 41], "is longer than 40 characters"),
@@ -77,3 +103,20 @@ def test_status_of_what_is_not_there_names_what_is(tmp_path: pathlib.Path):
     assert "'kamaji local up' makes it." in said and f"Environments in {tmp_path}: first (--name NAME shows one)" in said
     found = json.loads(kamaji("local", "status", "--state-dir", str(tmp_path), "-o", "json", code=1))
     assert found["phase"] == "absent"
+
+
+def test_commands_that_up_tells_work_as_they_stand(tmp_path_factory):
+    """Also for an environment of another name in another folder; and going down says what it does."""
+    cluster = LocalCluster("told", tmp_path_factory.mktemp("local"))
+    try:
+        told = cluster.call("up", "--without-operator").stdout.splitlines()
+        lines = [line.strip() for line in told[told.index("Admin cluster:"):] if line.startswith("  ")]
+        assert len(lines) == 3 and lines[-1].endswith(f" local down --name told --state-dir {cluster.root}"), lines
+        for line in lines:
+            done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False, timeout=60)
+            assert done.returncode == 0, f"{line}: exit {done.returncode}: {done.stdout}{done.stderr}"
+        assert "processes and network" in done.stderr and "nothing is left" in done.stderr
+        assert cluster.call("status", check=False).returncode == 1
+    finally:
+        done = cluster.call("down", "--purge", "--quiet")
+    assert done.stderr == "" and list(cluster.root.iterdir()) == []
