@@ -209,6 +209,7 @@ def test_certificates_change_under_load(harness, webhooks, base):
         harness.kubectl("delete", "secret", "kamaji-webhook-server-cert", "-n", "kamaji-system")
         wait_for("new authority published", lambda: bundles(harness)[0] != before and len(set(bundles(harness))) == 1, 10)
         wait_for("another certificate", lambda: len(load.certificates) >= 2, 30, pause=0.5)
+        wait_for("a hundred requests", lambda: load.requests > 100, 60)
         time.sleep(2)
     print(f"\n{load.requests} requests, {len(load.certificates)} certificates")
     assert load.requests > 100 and not load.errors, load.errors[:3]
