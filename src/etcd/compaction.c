@@ -26,13 +26,12 @@ static uint64_t interval(const struct etcd_server *server)
 static void compact(struct etcd_server *server, int64_t revision)
 {
 	uint64_t sequence;
+	bool answered;
 
 	if (revision <= space_compacted_revision(server->space) || revision < 2)
 		return;
-	if (space_compact(server->space, revision, &sequence) == STORE_OK) {
-		store_mind_compaction(server->store);
+	if (compaction_run(server, NULL, revision, false, &sequence, &answered) == STORE_OK)
 		log_debug("datastore.compacted", "compacted by itself", LOG_INTEGER("revision", revision));
-	}
 }
 
 /* Remembers the present and compacts to the youngest mark that is a whole period old. */

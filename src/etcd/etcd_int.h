@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "base/buffer.h"
 #include "etcd/auth_store.h"
+#include "etcd/compaction_hash.h"
 #include "etcd/etcd_encode.h"
 #include "etcd/etcd_error.h"
 #include "etcd/etcd_server.h"
@@ -30,6 +31,8 @@ struct etcd_server {
 	struct loop_timer *progress_timer, *compaction_timer;
 	struct compaction_mark *compaction_marks; /* revision by time, for periodic compaction */
 	size_t compaction_mark_count;
+	struct compaction_hash compaction_hashes[COMPACTION_HASHES]; /* by revision */
+	size_t compaction_hash_count;
 };
 
 extern const struct grpc_method etcd_kv_methods[], etcd_watch_methods[], etcd_lease_methods[], etcd_maintenance_methods[],

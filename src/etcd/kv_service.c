@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 
+#include "etcd/admin.h"
 #include "etcd/answer_parts.h"
 #include "etcd/etcd_int.h"
 #include "etcd/kv_auth.h"
@@ -161,7 +162,7 @@ static void serve_compact(struct grpc_call *call, const char *bytes, size_t leng
 	struct etcd_header header;
 	uint64_t sequence = 0;
 	int64_t revision;
-	bool physical;
+	bool physical, answered = false;
 
 	if (!kv_decode_compact(bytes, length, &revision, &physical))
 		error = &etcd_error_MALFORMED;
@@ -170,20 +171,20 @@ static void serve_compact(struct grpc_call *call, const char *bytes, size_t leng
 	if (error == NULL && server->corrupt_alarm)
 		error = &etcd_error_CORRUPT;
 	if (error == NULL)
-		error = etcd_error_of(space_compact(server->space, revision, &sequence));
-	if (error != NULL) {
+		error = etcd_error_of(compaction_run(server, call, revision, physical, &sequence, &answered));
+	if (error != NULL)
 		etcd_refuse(call, error);
+	if (error != NULL || answered)
 		return;
-	}
-	/* Who asks for the physical effect wants to see it: the index is done at once, home follows the log. */
-	if (physical)
-		while (space_compact_step(server->space, SIZE_MAX))
-			;
-	else
-		store_mind_compaction(server->store);
 	header = etcd_header(server, space_visible_revision(server->space));
 	etcd_encode_header(&answer, &header);
 	etcd_answer_when_durable(server, call, sequence, &answer);
+}
+
+static void compact_ended(struct grpc_call *call, void *argument)
+{
+	admin_call_ended(((struct etcd_server *)argument)->admin, call);
+	etcd_held_ended(call, argument);
 }
 
 const struct grpc_method etcd_kv_methods[] = {
@@ -195,6 +196,6 @@ const struct grpc_method etcd_kv_methods[] = {
 	{ .path = "/etcdserverpb.KV/Put", .message = serve_put, .ended = etcd_held_ended },
 	{ .path = "/etcdserverpb.KV/DeleteRange", .message = serve_delete, .ended = etcd_held_ended },
 	{ .path = "/etcdserverpb.KV/Txn", .message = serve_txn, .ended = etcd_held_ended },
-	{ .path = "/etcdserverpb.KV/Compact", .message = serve_compact, .ended = etcd_held_ended },
+	{ .path = "/etcdserverpb.KV/Compact", .message = serve_compact, .ended = compact_ended },
 };
 const size_t etcd_kv_method_count = sizeof(etcd_kv_methods) / sizeof(etcd_kv_methods[0]);

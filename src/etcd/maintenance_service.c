@@ -176,7 +176,8 @@ struct hashing {
 	struct etcd_server *server;
 	int64_t revision, compacted;
 	uint64_t sequence;
-	bool whole; /* Hash, not HashKV */
+	bool whole;   /* Hash, not HashKV */
+	bool present; /* asked for without a revision */
 	uint32_t hash;
 	int result;
 	struct error err;
@@ -194,35 +195,50 @@ static void hash_work(void *argument)
 	store_view_close(view);
 }
 
-static void hash_done(void *argument, struct grpc_call *call)
+static void answer_hash_kv(struct etcd_server *server, struct grpc_call *call, const struct compaction_hash *hash)
 {
 	struct buffer answer BUFFER_CLEANUP = { 0 };
+
+	put_header(server, &answer);
+	protobuf_put_unsigned(&answer, 2, hash->hash);
+	protobuf_put_signed(&answer, 3, hash->compacted);
+	protobuf_put_signed(&answer, 4, hash->revision);
+	etcd_answer(call, &answer);
+}
+
+static void answer_hash(struct etcd_server *server, struct grpc_call *call, uint32_t hash)
+{
+	struct buffer answer BUFFER_CLEANUP = { 0 };
+
+	put_header(server, &answer);
+	protobuf_put_unsigned(&answer, 2, hash);
+	etcd_answer(call, &answer);
+}
+
+static void hash_done(void *argument, struct grpc_call *call)
+{
 	struct hashing *hashing = argument;
+	/* A compaction may have come to its end while this waited for its turn. */
+	const struct compaction_hash *known =
+		hashing->whole || hashing->present ? NULL : compaction_hash_find(hashing->server, hashing->revision);
+	struct compaction_hash found = { hashing->revision, hashing->compacted, hashing->hash };
 
 	if (call != NULL && hashing->result < 0) {
 		log_error("datastore.hash", "cannot hash the store", &hashing->err);
 		grpc_call_finish(call, GRPC_INTERNAL, hashing->err.message);
+	} else if (call != NULL && hashing->whole) {
+		answer_hash(hashing->server, call, hashing->hash);
 	} else if (call != NULL) {
-		put_header(hashing->server, &answer);
-		protobuf_put_unsigned(&answer, 2, hashing->hash);
-		if (!hashing->whole) {
-			protobuf_put_signed(&answer, 3, hashing->compacted);
-			protobuf_put_signed(&answer, 4, hashing->revision);
-		}
-		etcd_answer(call, &answer);
+		answer_hash_kv(hashing->server, call, known != NULL ? known : &found);
 	}
 	free(hashing);
 }
 
-static const struct etcd_error *check_hash(struct etcd_server *server, struct grpc_call *call, int64_t revision)
+static const struct etcd_error *check_hash(struct etcd_server *server, int64_t revision)
 {
-	const struct etcd_error *error = etcd_require_admin(server, call);
-
-	if (error == NULL && revision > 0 && revision < space_compacted_revision(server->space))
-		error = &etcd_error_COMPACTED;
-	if (error == NULL && revision > space_visible_revision(server->space))
-		error = &etcd_error_FUTURE_REVISION;
-	return error;
+	if (revision > 0 && revision < space_compacted_revision(server->space))
+		return &etcd_error_COMPACTED;
+	return revision > space_visible_revision(server->space) ? &etcd_error_FUTURE_REVISION : NULL;
 }
 
 static void start_hash(struct etcd_server *server, struct grpc_call *call, const char *bytes, size_t length, bool whole)
@@ -234,7 +250,13 @@ static void start_hash(struct etcd_server *server, struct grpc_call *call, const
 
 	if (decode(bytes, length, &request)) {
 		revision = whole ? 0 : (int64_t)request.numbers[1];
-		error = check_hash(server, call, revision);
+		error = etcd_require_admin(server, call);
+		if (error == NULL && compaction_hash_find(server, revision) != NULL) {
+			answer_hash_kv(server, call, compaction_hash_find(server, revision));
+			return;
+		}
+		if (error == NULL)
+			error = check_hash(server, revision);
 	}
 	if (error != NULL) {
 		etcd_refuse(call, error);
@@ -247,6 +269,7 @@ static void start_hash(struct etcd_server *server, struct grpc_call *call, const
 	hashing->revision = revision != 0 ? revision : space_visible_revision(server->space); /* below 0 there is nothing to hash */
 	hashing->sequence = store_sequence(server->store);
 	hashing->whole = whole;
+	hashing->present = revision == 0;
 	if (!admin_run(server->admin, call, &(struct admin_work){ ADMIN_DATA, hash_work, hash_done, hashing })) {
 		free(hashing);
 		etcd_refuse(call, &etcd_error_TOO_MANY_REQUESTS);

@@ -49,9 +49,9 @@ static int add_version(void *argument, const struct store_view_entry *entry, str
 	return 0;
 }
 
-static int hash_with(struct store_view *view, int64_t revision, int64_t newest_at, uint32_t *hash, struct error *err)
+static int hash_with(struct store_view *view, int64_t revision, int64_t compacted, int64_t newest_at, uint32_t *hash, struct error *err)
 {
-	struct hashing hashing = { .compacted = store_view_compacted(view) };
+	struct hashing hashing = { .compacted = compacted };
 	int result;
 
 	crc_start(&hashing.crc);
@@ -68,11 +68,21 @@ static int hash_with(struct store_view *view, int64_t revision, int64_t newest_a
  */
 int snapshot_hash(struct store_view *view, int64_t revision, uint32_t *hash, struct error *err)
 {
-	int64_t at = revision != 0 ? revision : store_view_revision(view);
+	int64_t at = revision != 0 ? revision : store_view_revision(view), compacted = store_view_compacted(view);
 
-	if (hash_with(view, at, at, hash, err) < 0)
+	if (hash_with(view, at, compacted, at, hash, err) < 0)
 		return -1;
-	if (store_view_compacted(view) <= 0 || store_view_any_live(view))
+	if (compacted <= 0 || store_view_any_live(view))
 		return 0;
-	return hash_with(view, at, store_view_compacted(view), hash, err);
+	return hash_with(view, at, compacted, compacted, hash, err);
+}
+
+/* A compaction keeps a deletion at its own revision, so then it keeps something. */
+int snapshot_compaction_hash(struct store_view *view, int64_t revision, int64_t compacted, uint32_t *hash, struct error *err)
+{
+	if (hash_with(view, revision, compacted, revision, hash, err) < 0)
+		return -1;
+	if (compacted <= 0 || store_view_any_live(view) || store_view_any_deleted(view))
+		return 0;
+	return hash_with(view, revision, compacted, compacted, hash, err);
 }

@@ -25,6 +25,8 @@ int snapshot_write(struct store_view *view, const struct snapshot_facts *facts, 
  * The CRC-32C that etcd's HashKV gives for the same history up to `revision` (0: the newest), its own choice of what compaction leaves included.
  */
 int snapshot_hash(struct store_view *view, int64_t revision, uint32_t *hash, struct error *err);
+/* The same right before a compaction at `revision`, the last one having been at `compacted`; the view may know of the new one already. */
+int snapshot_compaction_hash(struct store_view *view, int64_t revision, int64_t compacted, uint32_t *hash, struct error *err);
 
 enum { SNAPSHOT_KEY_BYTES = 17, SNAPSHOT_TOMBSTONE_BYTES = 18 };
 /* etcd's key of a version: main revision, '_', sub revision, 't' behind a deletion. Returns its length. */

@@ -204,6 +204,16 @@ bool space_compacting(const struct space *space)
 	return space->compacting;
 }
 
+void space_hold_compaction(struct space *space, bool held)
+{
+	space->compaction_held = held;
+}
+
+bool space_compaction_held(const struct space *space)
+{
+	return space->compaction_held;
+}
+
 static void remember_cursor(struct space *space, const struct key_record *record)
 {
 	free(space->compact_cursor);
@@ -219,7 +229,7 @@ bool space_compact_step(struct space *space, size_t budget)
 	struct bytes from = { "", 0 };
 	struct key_record *record;
 
-	if (!space->compacting)
+	if (!space->compacting || space->compaction_held)
 		return false;
 	if (space->compact_cursor != NULL)
 		from = (struct bytes){ space->compact_cursor, space->compact_cursor_length };

@@ -67,6 +67,9 @@ enum store_status space_change(struct space *space, const struct operation *oper
 enum store_status space_compact(struct space *space, int64_t revision, uint64_t *sequence);
 bool space_compact_step(struct space *space, size_t budget);
 bool space_compacting(const struct space *space);
+/* While held, nothing is freed: a step does nothing. For who must read home as it was before. */
+void space_hold_compaction(struct space *space, bool held);
+bool space_compaction_held(const struct space *space);
 
 /* id 0: chosen. The granted TTL comes back. */
 enum store_status space_lease_grant(struct space *space, int64_t id, int64_t ttl_seconds, uint64_t now_ms, struct lease **lease,

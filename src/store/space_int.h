@@ -18,7 +18,7 @@ struct space {
 	size_t ring_first, ring_count, ring_capacity, ring_bytes;
 	int64_t ring_start;
 
-	bool compacting;
+	bool compacting, compaction_held;
 	char *compact_cursor; /* next key to look at; NULL: from the start */
 	size_t compact_cursor_length;
 };

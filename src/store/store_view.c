@@ -21,7 +21,7 @@ struct store_view {
 	int64_t revision, compacted;
 	int64_t *newest; /* ids, ascending */
 	size_t newest_count, newest_capacity;
-	bool any_live;
+	bool any_live, any_deleted;
 };
 
 /* Keys seen so far, as hashes under a random seed: two keys of a million share one with a chance of 1 in 30 million. */
@@ -213,6 +213,11 @@ bool store_view_any_live(const struct store_view *view)
 	return view->any_live;
 }
 
+bool store_view_any_deleted(const struct store_view *view)
+{
+	return view->any_deleted;
+}
+
 static void add_newest(struct store_view *view, int64_t id)
 {
 	if (view->newest_count == view->newest_capacity) {
@@ -232,7 +237,7 @@ static int find_newest(struct store_view *view, int64_t at, struct error *err)
 	int code;
 
 	view->newest_count = 0;
-	view->any_live = false;
+	view->any_live = view->any_deleted = false;
 	if (view->compacted <= 0)
 		return 0;
 	row = prepare(view, "SELECT id, revision, key, version FROM entry WHERE space=?1 AND revision<=?2 ORDER BY id DESC", err);
@@ -244,6 +249,7 @@ static int find_newest(struct store_view *view, int64_t at, struct error *err)
 		if (!seen_add(&seen, column_bytes(row, 2)))
 			continue;
 		view->any_live |= sqlite3_column_int64(row, 3) != 0;
+		view->any_deleted |= sqlite3_column_int64(row, 3) == 0 && sqlite3_column_int64(row, 1) == at;
 		if (sqlite3_column_int64(row, 1) <= view->compacted)
 			add_newest(view, sqlite3_column_int64(row, 0));
 	}

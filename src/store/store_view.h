@@ -41,6 +41,7 @@ int store_view_each(struct store_view *view, int64_t up_to, int64_t newest_at, s
                     struct error *err);
 /* Whether any key was live at the last walk's newest_at; known only of a space that has been compacted. */
 bool store_view_any_live(const struct store_view *view);
+bool store_view_any_deleted(const struct store_view *view); /* the same: whether any key was deleted at exactly that revision */
 typedef int (*store_view_lease_function)(void *argument, int64_t lease, int64_t ttl_seconds, struct error *err);
 int store_view_leases(struct store_view *view, store_view_lease_function function, void *argument, struct error *err);
 typedef int (*store_view_record_function)(void *argument, struct bytes key, struct bytes value, struct error *err);

@@ -257,5 +257,7 @@ func (g *generator) learn(request, answer proto.Message) {
 	}
 	if r, ok := request.(*pb.CompactionRequest); ok {
 		g.compacted = r.Revision
+		g.compactions = append(g.compactions, r.Revision)
+		g.compactions = g.compactions[max(0, len(g.compactions)-15):]
 	}
 }
