@@ -11,13 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <arpa/inet.h>
 #include <cmocka.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "datastore/driver.h"
+#include "free_ports.h"
 #include "grpc/etcd_client.h"
 #include "io/file.h"
 #include "io/process.h"
@@ -45,19 +44,6 @@ static struct context *context_of(void **state)
 		skip();
 	}
 	return *state;
-}
-
-/* There is a moment in which somebody else could take it; then etcd's own log shows it. */
-static void choose_endpoint(char *endpoint, size_t size)
-{
-	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t length = sizeof(address);
-	int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	assert_int_equal(bind(descriptor, (struct sockaddr *)&address, sizeof(address)), 0);
-	assert_int_equal(getsockname(descriptor, (struct sockaddr *)&address, &length), 0);
-	(void)snprintf(endpoint, size, "127.0.0.1:%u", ntohs(address.sin_port));
-	(void)close(descriptor);
 }
 
 static char *write_file(const struct context *context, const char *name, const struct buffer *bytes)
@@ -142,6 +128,7 @@ static void wait_until_it_answers(struct context *context)
 static int set_up(void **state)
 {
 	static struct context context;
+	uint16_t ports[2];
 	struct error err = { 0 };
 
 	context.program = getenv("KAMAJI_ETCD");
@@ -152,8 +139,9 @@ static int set_up(void **state)
 	store_fixture_make(&context.fixture);
 	context.loop = loop_start("test", &err);
 	assert_non_null(context.loop);
-	choose_endpoint(context.endpoint, sizeof(context.endpoint));
-	choose_endpoint(context.peer, sizeof(context.peer));
+	free_ports(ports, ARRAY_LENGTH(ports));
+	(void)snprintf(context.endpoint, sizeof(context.endpoint), "127.0.0.1:%d", ports[0]);
+	(void)snprintf(context.peer, sizeof(context.peer), "127.0.0.1:%d", ports[1]);
 	start_etcd(&context);
 	context.root = connect_as(&context, &context.fixture.client);
 	context.pool = datastore_pool_new(context.loop, 0);

@@ -11,16 +11,19 @@
 #include <unistd.h>
 
 #include "base/strings.h"
+#include "free_ports.h"
 #include "grpc/etcd_client.h"
 #include "io/file.h"
 #include "io/loop.h"
 #include "io/process.h"
 #include "test_certificates.h"
 
-enum { PORT_CLIENT = 23790, PORT_PEER = 23791, EXIT_SKIPPED = 77 };
+enum { PORT_CLIENT, PORT_PEER, PORT_COUNT };
+enum { EXIT_SKIPPED = 77 };
 
 struct fixture {
 	char folder[64];
+	uint16_t ports[PORT_COUNT];
 	pid_t etcd;
 	struct loop *loop;
 	struct test_authority authority;
@@ -38,8 +41,8 @@ static void write_text(const char *folder, const char *name, const char *text)
 static void start_etcd(struct fixture *fixture)
 {
 	struct test_leaf server = test_leaf_new(&fixture->authority, "etcd", "DNS:localhost,IP:127.0.0.1", -60, 86400);
-	char *url FREE_CLEANUP = string_printf("https://127.0.0.1:%d", PORT_CLIENT);
-	char *peer FREE_CLEANUP = string_printf("http://127.0.0.1:%d", PORT_PEER);
+	char *url FREE_CLEANUP = string_printf("https://127.0.0.1:%d", fixture->ports[PORT_CLIENT]);
+	char *peer FREE_CLEANUP = string_printf("http://127.0.0.1:%d", fixture->ports[PORT_PEER]);
 	char *cluster FREE_CLEANUP = string_printf("default=%s", peer);
 	const char *arguments[] = { getenv("KAMAJI_TEST_ETCD"),
 		                    "--data-dir",
@@ -81,7 +84,7 @@ static struct etcd_client *client_new(struct fixture *fixture, const char *user)
 	struct tls_client_options tls = { .ca_pem = fixture->authority.pem,
 		                          .certificate_pem = leaf.certificate_pem,
 		                          .key_pem = leaf.key_pem };
-	char *endpoint FREE_CLEANUP = string_printf("https://127.0.0.1:%d", PORT_CLIENT);
+	char *endpoint FREE_CLEANUP = string_printf("https://127.0.0.1:%d", fixture->ports[PORT_CLIENT]);
 	const char *endpoints[] = { endpoint };
 	struct etcd_client_options options = { .loop = fixture->loop, .endpoints = endpoints, .endpoint_count = 1, .timeout_ms = 5000 };
 	struct etcd_client *client;
@@ -106,6 +109,7 @@ static int setup(void **state)
 	assert_non_null(mkdtemp(fixture->folder));
 	fixture->loop = loop_start("test", &err);
 	fixture->authority = test_authority_new("etcd-ca");
+	free_ports(fixture->ports, PORT_COUNT);
 	start_etcd(fixture);
 	fixture->root = client_new(fixture, "root");
 	fixture->tenant = client_new(fixture, "tenant");
