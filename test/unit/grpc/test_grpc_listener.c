@@ -78,7 +78,9 @@ static struct tls_identity *server_identity(const struct fixture *fixture, const
 	return identity;
 }
 
-static struct grpc_server *server_new(struct fixture *fixture, unsigned maximum_connections)
+enum { PATIENT_MS = 30000, IMPATIENT_MS = 400 };
+
+static struct grpc_server *server_new(struct fixture *fixture, unsigned maximum_connections, unsigned handshake_ms)
 {
 	static const struct grpc_method methods[] = {
 		{ .path = "/test.Unary/Describe", .message = describe },
@@ -89,11 +91,11 @@ static struct grpc_server *server_new(struct fixture *fixture, unsigned maximum_
 	                                                      .methods = methods,
 	                                                      .method_count = 2,
 	                                                      .http = plain,
-	                                                      .handshake_ms = 400,
+	                                                      .handshake_ms = handshake_ms,
 	                                                      .maximum_connections = maximum_connections });
 }
 
-static int setup(void **state)
+static int setup_with(void **state, unsigned handshake_ms)
 {
 	struct fixture *fixture = calloc(1, sizeof(*fixture));
 	struct error err;
@@ -105,11 +107,21 @@ static int setup(void **state)
 	fixture->leaf = test_leaf_new(&fixture->authority, "server", "DNS:localhost,IP:127.0.0.1", -DAY, DAY);
 	fixture->client = test_leaf_new(&fixture->authority, "client-name", NULL, -DAY, DAY);
 	fixture->identity = server_identity(fixture, &fixture->leaf, false);
-	fixture->server = server_new(fixture, 0);
+	fixture->server = server_new(fixture, 0, handshake_ms);
 	assert_int_equal(grpc_server_listen(fixture->server, "127.0.0.1:0", fixture->identity, &err), 0);
 	fixture->port = grpc_server_port(fixture->server);
 	*state = fixture;
 	return 0;
+}
+
+static int setup(void **state)
+{
+	return setup_with(state, PATIENT_MS);
+}
+
+static int setup_impatient(void **state)
+{
+	return setup_with(state, IMPATIENT_MS);
 }
 
 static int teardown(void **state)
@@ -390,7 +402,7 @@ static void slow_and_false_starts_are_closed(void **state)
 	static const char *const plain_starts[] = { "", "P", "PRI * HTTP", "\x16\x03\x01\x02\r\n\r\n",
 		                                    "PRI * HTTP/2.0\r\n\r\nXX\r\n\r\nabcdefghijk" };
 	struct fixture *fixture = *state;
-	struct grpc_server *other = server_new(fixture, 0);
+	struct grpc_server *other = server_new(fixture, 0, IMPATIENT_MS);
 	struct error err;
 
 	assert_int_equal(grpc_server_listen(other, "127.0.0.1:0", NULL, &err), 0);
@@ -412,7 +424,7 @@ static void slow_and_false_starts_are_closed(void **state)
 static void connections_are_limited(void **state)
 {
 	struct fixture *fixture = *state;
-	struct grpc_server *server = server_new(fixture, 3);
+	struct grpc_server *server = server_new(fixture, 3, PATIENT_MS);
 	int descriptors[4];
 	struct error err;
 
@@ -449,14 +461,14 @@ static void unix_sockets_are_taken_over_when_dead(void **state)
 	assert_int_equal(send(descriptor, "GET /x HTTP/1.0\r\n\r\n", 19, 0), 19);
 	assert_true(closed_within(descriptor, 5000));
 	(void)close(descriptor);
-	second = server_new(fixture, 0);
+	second = server_new(fixture, 0, PATIENT_MS);
 	assert_int_equal(grpc_server_listen(second, address, NULL, &err), -1);
 	assert_int_equal(err.class, ERROR_EXISTS);
 	assert_non_null(strstr(err.message, "another process listens"));
 	grpc_server_free(second, 0);
 	grpc_server_free(fixture->server, 0);
 	assert_int_equal(stat(path, &facts), -1);
-	fixture->server = server_new(fixture, 0);
+	fixture->server = server_new(fixture, 0, PATIENT_MS);
 	assert_int_equal(file_write_atomic(path, "x", 1, 0600, &err), 0);
 	assert_int_equal(grpc_server_listen(fixture->server, address, NULL, &err), -1);
 	assert_non_null(strstr(err.message, "no socket"));
@@ -476,7 +488,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(keys_are_changed_on_request, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_slow_tls_reader_gets_everything, setup, teardown),
 		cmocka_unit_test_setup_teardown(false_records_end_the_connection, setup, teardown),
-		cmocka_unit_test_setup_teardown(slow_and_false_starts_are_closed, setup, teardown),
+		cmocka_unit_test_setup_teardown(slow_and_false_starts_are_closed, setup_impatient, teardown),
 		cmocka_unit_test_setup_teardown(connections_are_limited, setup, teardown),
 		cmocka_unit_test_setup_teardown(unix_sockets_are_taken_over_when_dead, setup, teardown),
 	};

@@ -55,7 +55,7 @@ static void on_get(const struct http_server_request *request, struct http_server
 	(void)buffer_append_string(&response->body, "got");
 }
 
-static int setup(void **state)
+static int setup_with(void **state, unsigned timeout_ms)
 {
 	struct fixture *fixture = calloc(1, sizeof(*fixture));
 	struct error err;
@@ -69,13 +69,23 @@ static int setup(void **state)
 	                                                                 .handler = on_get,
 	                                                                 .post = on_post,
 	                                                                 .maximum_body = BODY_LIMIT,
-	                                                                 .answer_timeout_ms = 300,
-	                                                                 .header_timeout_ms = 300,
+	                                                                 .answer_timeout_ms = timeout_ms,
+	                                                                 .header_timeout_ms = timeout_ms,
 	                                                                 .argument = fixture },
 	                                  &err);
 	assert_non_null(fixture->server);
 	*state = fixture;
 	return 0;
+}
+
+static int setup(void **state)
+{
+	return setup_with(state, 30000);
+}
+
+static int setup_impatient(void **state)
+{
+	return setup_with(state, 300);
 }
 
 static int teardown(void **state)
@@ -242,8 +252,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_body_comes_in_pieces_and_the_connection_stays, setup, teardown),
 		cmocka_unit_test_setup_teardown(requests_behind_a_body_wait_their_turn, setup, teardown),
 		cmocka_unit_test_setup_teardown(large_bodies_arrive_up_to_the_limit, setup, teardown),
-		cmocka_unit_test_setup_teardown(doubtful_bodies_are_refused, setup, teardown),
-		cmocka_unit_test_setup_teardown(an_answer_that_comes_too_late_hurts_nobody, setup, teardown),
+		cmocka_unit_test_setup_teardown(doubtful_bodies_are_refused, setup_impatient, teardown),
+		cmocka_unit_test_setup_teardown(an_answer_that_comes_too_late_hurts_nobody, setup_impatient, teardown),
 		cmocka_unit_test_setup_teardown(the_server_may_go_before_the_answer, setup, teardown),
 	};
 
