@@ -100,7 +100,7 @@ static int check_sum(const unsigned char *block, struct error *err)
 	return 0;
 }
 
-/* Refuses what leaves the archive and returns the path without leading "./". */
+/* Refuses what leaves the archive and returns the path without leading "./", also where slashes follow: ".//etc" is not "/etc". */
 static int normalise_path(char *path, const char **result, struct error *err)
 {
 	const char *at = path;
@@ -114,7 +114,7 @@ static int normalise_path(char *path, const char **result, struct error *err)
 			return error_set(err, ERROR_CORRUPT, "the archive names a member outside itself: %.200s", path);
 	}
 	while (at[0] == '.' && at[1] == '/')
-		at += 2;
+		at += 1 + strspn(at + 1, "/");
 	*result = at;
 	return 0;
 }

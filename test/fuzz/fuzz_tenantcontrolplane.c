@@ -141,6 +141,17 @@ static int run_pass(struct arena *arena, struct world *world, struct pass **resu
 	return code;
 }
 
+/* What a server-side apply leaves: the keys that somebody else put in stay, and they count in the checksum. */
+static const json_t *applied(const struct desired_object *wanted)
+{
+	json_t *object = wanted->object;
+	json_t *others = json_object_get(wanted->live, "data");
+
+	if (!wanted->replace_data && json_is_object(others))
+		(void)json_object_update_missing(json_ensure_object(object, "data"), others);
+	return object;
+}
+
 /* With its own Secrets live, a second pass keeps every one of them. */
 static void run_again(struct arena *arena, struct world *world, const struct pass *before)
 {
@@ -150,7 +161,7 @@ static void run_again(struct arena *arena, struct world *world, const struct pas
 	world->input.secret_count = 0;
 	for (size_t i = 0; i < before->object_count; i++)
 		if (before->objects[i].kind == OBJECT_SECRET && before->objects[i].object)
-			world->secrets[world->input.secret_count++] = before->objects[i].object;
+			world->secrets[world->input.secret_count++] = applied(&before->objects[i]);
 	if (run_pass(arena, world, &pass, &err) != 0)
 		abort();
 	for (size_t i = 0; i < pass->object_count; i++)

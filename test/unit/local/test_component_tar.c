@@ -138,6 +138,23 @@ static void test_outside(void **state)
 	}
 }
 
+/* Found by fuzzing: "./" alone was taken away and "/etc/x" remained. */
+static void test_slashes_after_a_dot(void **state)
+{
+	static const char *const paths[] = { ".//etc/x", "././/etc/x", ".///./etc/x" };
+
+	for (size_t i = 0; i < ARRAY_LENGTH(paths); i++) {
+		BUFFER_CLEANUP struct buffer archive = { 0 };
+		struct seen seen = { 0 };
+		struct error err = { 0 };
+
+		fixture_tar_member(&archive, paths[i], '0', "x", 1);
+		fixture_tar_end(&archive);
+		assert_int_equal(read_in_pieces(&archive, 4096, &seen, &err), 0);
+		assert_string_equal(seen.text, "etc/x=x;");
+	}
+}
+
 static void test_damaged(void **state)
 {
 	BUFFER_CLEANUP struct buffer sum = { 0 };
@@ -197,7 +214,8 @@ static void test_extract(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_members), cmocka_unit_test(test_cut),     cmocka_unit_test(test_outside),
+		cmocka_unit_test(test_members), cmocka_unit_test(test_cut),
+		cmocka_unit_test(test_outside), cmocka_unit_test(test_slashes_after_a_dot),
 		cmocka_unit_test(test_damaged), cmocka_unit_test(test_extract),
 	};
 
