@@ -12,6 +12,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import time
 
 # Places where programs of this kind keep things when nobody tells them otherwise.
 FOLDERS = ["/etc/cni", "/etc/kubernetes", "/opt/cni", "/run/containerd", "/run/netns", "/run/kubernetes", "/var/lib/cni", "/var/lib/kubelet",
@@ -110,6 +111,14 @@ def difference(before: dict, after: dict, mine: tuple[str, ...] = (), root: str 
                 then.remove(item)
             elif ours.search(item) or not mine or (kind not in ("environments", "processes") and not shared):
                 found.append(f"{kind}: {item}")
+    return found
+
+
+def what_stays(before: dict, mine: tuple[str, ...], root: str, seconds: float = 10) -> list[str]:
+    """The difference to now; what goes by itself, as cgroups of processes that have just ended, gets a moment."""
+    end = time.monotonic() + seconds
+    while (found := difference(before, picture(), mine, root)) and time.monotonic() < end:
+        time.sleep(0.5)
     return found
 
 

@@ -169,6 +169,6 @@ def whole_life(name: str, folder: pathlib.Path, *flags: str, seconds: float = UP
         yield running
     finally:
         running.down()
-    left = leftovers.difference(before, leftovers.picture(), (name,), str(root))
+    left = leftovers.what_stays(before, (name,), str(root))
     shutil.rmtree(root)
     assert not left, "down left something behind:\n" + "\n".join(left)
