@@ -225,32 +225,56 @@ static int listen_all(struct datastore *datastore, struct error *err)
 		char *address FREE_CLEANUP = NULL;
 		bool secure;
 
-		if (read_url(datastore->listen.items[i], &secure, &address, err) < 0)
-			return error_wrap(err, "--listen-client-urls");
-		if (secure && datastore->tls == NULL)
-			return error_set(err, ERROR_INVALID, "--listen-client-urls: %s needs --cert-file and --key-file",
-			                 datastore->listen.items[i]);
-		if (etcd_server_listen(datastore->server, address, secure ? datastore_tls_identity(datastore->tls) : NULL, err) < 0)
+		if (read_url(datastore->listen.items[i], &secure, &address, err) < 0 ||
+		    etcd_server_listen(datastore->server, address, secure ? datastore_tls_identity(datastore->tls) : NULL, err) < 0)
 			return -1;
 	}
 	return 0;
 }
 
-static int listen_metrics(struct datastore *datastore, const char *urls, struct error *err)
+static int check_listen_urls(const struct datastore *datastore, const struct settings *settings, struct error *err)
+{
+	for (size_t i = 0; i < datastore->listen.count; i++) {
+		char *address FREE_CLEANUP = NULL;
+		bool secure;
+
+		if (read_url(datastore->listen.items[i], &secure, &address, err) < 0)
+			return error_wrap(err, "--listen-client-urls");
+		if (secure && string_empty(settings->tls.certificate) && string_empty(settings->tls.key))
+			return error_set(err, ERROR_INVALID, "--listen-client-urls: %s needs --cert-file and --key-file",
+			                 datastore->listen.items[i]);
+	}
+	return 0;
+}
+
+static int check_metrics_url(const char *url, struct error *err)
+{
+	char *address FREE_CLEANUP = NULL, *host FREE_CLEANUP = NULL;
+	uint16_t port;
+	bool secure;
+
+	if (string_empty(url))
+		return 0;
+	if (strchr(url, ',') != NULL)
+		return error_set(err, ERROR_INVALID, "--listen-metrics-urls: one URL is supported");
+	if (read_url(url, &secure, &address, err) < 0)
+		return error_wrap(err, "--listen-metrics-urls");
+	if (secure)
+		return error_set(err, ERROR_INVALID, "--listen-metrics-urls: only http:// is supported");
+	return string_split_host_port(address, "--listen-metrics-urls", &host, &port, err);
+}
+
+static int listen_metrics(struct datastore *datastore, const char *url, struct error *err)
 {
 	struct http_server_options options = { .loop = datastore->loop, .handler = serve_metrics, .argument = datastore };
 	char *address FREE_CLEANUP = NULL, *host FREE_CLEANUP = NULL;
 	bool secure;
 
-	if (string_empty(urls))
+	if (string_empty(url))
 		return 0;
-	if (strchr(urls, ',') != NULL)
-		return error_set(err, ERROR_INVALID, "--listen-metrics-urls: one URL is supported");
-	if (read_url(urls, &secure, &address, err) < 0 ||
+	if (read_url(url, &secure, &address, err) < 0 ||
 	    string_split_host_port(address, "--listen-metrics-urls", &host, &options.port, err) < 0)
 		return -1;
-	if (secure)
-		return error_set(err, ERROR_INVALID, "--listen-metrics-urls: only http:// is supported");
 	options.address = host;
 	datastore->metrics = http_server_new(&options, err);
 	return datastore->metrics == NULL ? -1 : 0;
@@ -276,9 +300,10 @@ static int open_store(struct datastore *datastore, const struct settings *settin
 	return 0;
 }
 
-static int start(struct datastore *datastore, const struct settings *settings, struct error *err)
+/* What can be told wrong by the words alone is, before a folder is made. */
+static int configure(struct datastore *datastore, const struct settings *settings, struct etcd_server_options *options, struct error *err)
 {
-	struct etcd_server_options options = {
+	*options = (struct etcd_server_options){
 		.name = settings->name,
 		.version = REPORTED_VERSION,
 		.maximum_request_bytes = (size_t)settings->request_bytes,
@@ -287,15 +312,19 @@ static int start(struct datastore *datastore, const struct settings *settings, s
 		.progress_ms = (unsigned)(settings->progress_ms < UINT32_MAX ? settings->progress_ms : UINT32_MAX),
 		.certificate_users = settings->tls.client_certificates,
 	};
-
 	string_list_split(&datastore->listen, settings->listen_client_urls, ',');
 	string_list_split(&datastore->advertise,
 	                  string_empty(settings->advertise_client_urls) ? settings->listen_client_urls : settings->advertise_client_urls,
 	                  ',');
 	string_list_take(&datastore->advertise, NULL);
-	options.client_urls = (const char *const *)datastore->advertise.items;
-	if (read_compaction(settings, &options, err) < 0)
+	options->client_urls = (const char *const *)datastore->advertise.items;
+	if (read_compaction(settings, options, err) < 0 || check_listen_urls(datastore, settings, err) < 0)
 		return -1;
+	return check_metrics_url(settings->listen_metrics_urls, err);
+}
+
+static int start(struct datastore *datastore, const struct settings *settings, struct etcd_server_options *options, struct error *err)
+{
 	if (!string_empty(settings->tls.certificate) || !string_empty(settings->tls.key)) {
 		datastore->tls = datastore_tls_new(&settings->tls, err);
 		if (datastore->tls == NULL)
@@ -304,9 +333,9 @@ static int start(struct datastore *datastore, const struct settings *settings, s
 	datastore->loop = loop_start("engine", err);
 	if (datastore->loop == NULL || open_store(datastore, settings, err) < 0)
 		return -1;
-	options.loop = datastore->loop;
-	options.store = datastore->store;
-	datastore->server = etcd_server_new(&options, err);
+	options->loop = datastore->loop;
+	options->store = datastore->store;
+	datastore->server = etcd_server_new(options, err);
 	if (datastore->server == NULL || listen_metrics(datastore, settings->listen_metrics_urls, err) < 0)
 		return -1;
 	return listen_all(datastore, err);
@@ -368,6 +397,7 @@ int cmd_datastore(int argc, char **argv)
 {
 	struct datastore datastore = { 0 };
 	enum log_level level = LOG_LEVEL_INFO;
+	struct etcd_server_options options;
 	struct settings settings;
 	struct error err = { 0 };
 	bool help = false;
@@ -385,18 +415,19 @@ int cmd_datastore(int argc, char **argv)
 	if (err.class == ERROR_NONE && strcmp(settings.auth_token, "simple") != 0)
 		error_set(&err, ERROR_INVALID, "--auth-token: \"%s\" is not supported, only simple is (leave the option out)",
 		          settings.auth_token);
-	if (err.class != ERROR_NONE) {
+	if (help && err.class == ERROR_NONE)
+		return EXIT_CODE_OK;
+	if (err.class != ERROR_NONE || configure(&datastore, &settings, &options, &err) < 0) {
 		(void)fprintf(stderr, "kamaji datastore: %s\n", err.message);
+		stop(&datastore);
 		return EXIT_CODE_USAGE;
 	}
-	if (help)
-		return EXIT_CODE_OK;
 	log_set_level(level);
 	if (strcmp(settings.log_format, "console") == 0)
 		log_set_format(LOG_FORMAT_TEXT);
 	signals_block();
 	allow_descriptors();
-	if (start(&datastore, &settings, &err) < 0) {
+	if (start(&datastore, &settings, &options, &err) < 0) {
 		log_error("datastore.start", "cannot start", &err);
 		code = EXIT_CODE_FAILURE;
 	} else {

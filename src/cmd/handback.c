@@ -62,6 +62,9 @@ int cmd_handback(int argc, char **argv)
 			"wrong\n"
 			"once the tenant's Service gets another. It connects to the server that the tenant's admin kubeconfig names.\n\n"
 			"To switch: kamaji handback --check; stop `kamaji manager`; kamaji handback --clean; start upstream's operator.\n\n"
+			"Examples:\n"
+			"  KUBECONFIG=admin.conf kamaji handback --check\n"
+			"  kamaji handback --clean\n\n"
 			"Exit codes: 0 nothing would change, or all is clean; 1 something would, or a tenant could not be looked into (it "
 			"sleeps),\n"
 			"or the cluster cannot be read: see stderr; 2 wrong command line.\n",

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `kamaji`: finds the subcommand and calls it. */
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/strings.h"
 #include "cmd/commands.h"
@@ -56,23 +58,35 @@ static int unknown_command(const char *name)
 	return EXIT_CODE_USAGE;
 }
 
-int main(int argc, char **argv)
+/* `kamaji help local up` is `kamaji local up --help`. */
+static int help_of(int count, char **words)
 {
 	static char help_option[] = "--help";
+	const struct command *command = find_command(words[0]);
+	char **asked FREE_CLEANUP = NULL;
 
+	if (command == NULL)
+		return unknown_command(words[0]);
+	asked = calloc((size_t)count + 2, sizeof(*asked));
+	if (asked == NULL)
+		abort();
+	memcpy(asked, words, (size_t)count * sizeof(*asked));
+	asked[count] = help_option;
+	return command->function(count + 1, asked);
+}
+
+int main(int argc, char **argv)
+{
 	signals_block();
 	if (argc < 2) {
 		print_usage(stderr);
 		return EXIT_CODE_USAGE;
 	}
 	if (string_equal(argv[1], "help") || string_equal(argv[1], "--help") || string_equal(argv[1], "-h")) {
-		if (argc < 3) {
-			print_usage(stdout);
-			return EXIT_CODE_OK;
-		}
-		const struct command *command = find_command(argv[2]);
-
-		return command ? command->function(2, (char *[]){ argv[2], help_option, NULL }) : unknown_command(argv[2]);
+		if (argc > 2)
+			return help_of(argc - 2, argv + 2);
+		print_usage(stdout);
+		return EXIT_CODE_OK;
 	}
 	if (string_equal(argv[1], "--version"))
 		return cmd_version(1, argv);

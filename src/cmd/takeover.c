@@ -17,6 +17,9 @@ int cmd_takeover(int argc, char **argv)
 			"To switch: stop upstream's operator, remove or replace its webhook configurations, start `kamaji manager` with "
 			"the\n"
 			"same flags. Both hold the same Lease, so only one ever writes.\n\n"
+			"Examples:\n"
+			"  KUBECONFIG=admin.conf kamaji takeover --dry-run\n"
+			"  kamaji takeover --dry-run -o json\n\n"
 			"Exit codes: 0 nothing would change, 1 something would (or the cluster cannot be read: see stderr), 2 wrong "
 			"command line.\n",
 		.direction = REVIEW_TAKE_OVER,

@@ -40,12 +40,11 @@ char *manifest_folder(struct error *err)
 	FREE_CLEANUP char *components = component_lock_folder(err);
 	if (!components)
 		return NULL;
-	char *folder = string_printf("%s/../manifests", components);
-	if (file_exists(folder))
-		return folder;
-	error_set(err, ERROR_NOT_FOUND, "the manifests were not found at %s; set KAMAJI_MANIFESTS_DIR to their folder", folder);
-	free(folder);
-	return NULL;
+	FREE_CLEANUP char *folder = string_printf("%s/../manifests", components);
+	char *found = realpath(folder, NULL);
+	if (!found)
+		error_set(err, ERROR_NOT_FOUND, "the manifests were not found at %s; set KAMAJI_MANIFESTS_DIR to their folder", folder);
+	return found;
 }
 
 int manifest_add(const char *folder, const char *file, const struct manifest_value *values, struct buffer *out, struct error *err)

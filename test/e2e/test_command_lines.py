@@ -14,7 +14,7 @@ from manager_process import binary
 
 COMMANDS = ["manager", "datastore", "datastore import", "why", "version", "tenant", "tenant create", "tenant list", "tenant kubeconfig",
             "tenant delete", "local", "local up", "local down", "local status", "local doctor", "local kubeconfig", "local components",
-            "local image", "local worker add", "local worker remove"]
+            "local image", "local worker add", "local worker remove", "takeover", "handback"]
 
 
 def kamaji(*arguments: str, code: int = 0) -> str:
@@ -42,6 +42,23 @@ def test_every_option_that_help_shows_in_an_example_is_known(command):
     for line in own:
         used = {word.split("=")[0] for word in line.split() if word.startswith("--")}
         assert not options or used <= options, f"{line}: {used - options}"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command_is_its_own(command):
+    assert kamaji("help", *command.split()) == kamaji(*command.split(), "--help")
+
+
+@pytest.mark.parametrize("option, said", [
+    ("--listen-client-urls=localhost:2379", '--listen-client-urls: "localhost:2379" does not begin with http://'),
+    ("--listen-client-urls=https://127.0.0.1:0", "needs --cert-file and --key-file"),
+    ("--listen-metrics-urls=https://127.0.0.1:0", "--listen-metrics-urls: only http:// is supported"),
+    ("--listen-metrics-urls=127.0.0.1:9", '--listen-metrics-urls: "127.0.0.1:9" does not begin with'),
+    ("--auto-compaction-retention=never", "--auto-compaction-retention")])
+def test_a_store_that_is_asked_for_wrongly_leaves_no_folder(tmp_path, option, said):
+    folder = tmp_path / "data"
+    assert said in kamaji("datastore", f"--data-dir={folder}", "--listen-client-urls=http://127.0.0.1:0", option, code=2)
+    assert not folder.exists()
 
 
 def test_output_in_both_spellings():
