@@ -102,6 +102,10 @@ static json_t *convert_mapping(struct reader *reader, const yaml_node_t *node)
 			goto failed;
 		}
 		name = (const char *)key->data.scalar.value;
+		if (strlen(name) != key->data.scalar.length) {
+			error_set(reader->err, ERROR_INVALID, "YAML: line %zu: a key holds a NUL", key->start_mark.line + 1);
+			goto failed;
+		}
 		if (json_object_getn(object, name, key->data.scalar.length) != NULL) {
 			error_set(reader->err, ERROR_INVALID, "YAML: line %zu: key \"%s\" is there twice", key->start_mark.line + 1, name);
 			goto failed;
@@ -253,25 +257,70 @@ static bool needs_quotes(const char *text)
 	return text[0] == '0' && (text[1] == 'x' || text[1] == 'o');
 }
 
-/* Double quotes with JSON's escapes, which YAML shares: fits every text. */
-static void write_escaped(struct buffer *out, const char *text)
+/*
+ * The bytes at `at` that a YAML text cannot hold as they are or that end a line there (YAML 1.1, 5.1 and 5.4): control characters, U+0085,
+ * U+2028, U+2029, the byte order mark and the last two of its plane. 0: none begins here. A line feed is not among them.
+ */
+static size_t special(const unsigned char *at, size_t left, unsigned *code)
 {
-	json_t *value JSON_CLEANUP = json_string_new(text);
-	char *quoted = json_text(value);
+	size_t length = at[0] == 0xc2 ? 2 : (at[0] & 0xf0) == 0xe0 ? 3 : 1;
 
-	buffer_append_string(out, quoted);
-	free(quoted);
+	if (length > left)
+		return 0;
+	switch (length) {
+	case 1:
+		*code = at[0];
+		return (*code < 0x20 && *code != '\n') || *code == 0x7f ? 1 : 0;
+	case 2:
+		*code = at[1];
+		return *code < 0xa0 ? 2 : 0;
+	default:
+		*code = (at[0] & 0x0fu) << 12 | (at[1] & 0x3fu) << 6 | (at[2] & 0x3fu);
+		return *code == 0x2028 || *code == 0x2029 || *code == 0xfeff || *code >= 0xfffe ? 3 : 0;
+	}
 }
 
-static void write_string(struct buffer *out, const char *text, int indent)
+static bool has_special(const char *text, size_t length)
 {
-	bool control = false;
+	unsigned code;
 
-	for (const char *place = text; *place != '\0'; place++)
-		control |= (unsigned char)*place < 0x20 && *place != '\n';
-	if (!control && strchr(text, '\n') != NULL && text[0] != ' ' && text[0] != '\n') {
-		size_t length = strlen(text);
+	for (size_t i = 0; i < length; i++)
+		if (special((const unsigned char *)text + i, length - i, &code) > 0)
+			return true;
+	return false;
+}
 
+/* Double quotes with escapes that JSON and YAML share: fits every text. */
+static void write_escaped(struct buffer *out, const char *text, size_t length)
+{
+	buffer_append_char(out, '"');
+	for (size_t i = 0, taken; i < length; i += taken) {
+		unsigned code;
+
+		taken = special((const unsigned char *)text + i, length - i, &code);
+		if (taken > 0) {
+			if (code == '\t')
+				buffer_append_string(out, "\\t");
+			else
+				buffer_printf(out, "\\u%04X", code);
+			continue;
+		}
+		taken = 1;
+		if (text[i] == '\n')
+			buffer_append_string(out, "\\n");
+		else if (text[i] == '"' || text[i] == '\\')
+			buffer_printf(out, "\\%c", text[i]);
+		else
+			buffer_append_char(out, text[i]);
+	}
+	buffer_append_char(out, '"');
+}
+
+static void write_string(struct buffer *out, const char *text, size_t length, int indent)
+{
+	bool escaped = has_special(text, length);
+
+	if (!escaped && strchr(text, '\n') != NULL && text[0] != ' ' && text[0] != '\n') {
 		buffer_append_string(out, text[length - 1] != '\n' ? "|-" : length > 1 && text[length - 2] == '\n' ? "|+" : "|");
 		for (const char *line = text; *line != '\0';) {
 			size_t part = strcspn(line, "\n");
@@ -283,8 +332,8 @@ static void write_string(struct buffer *out, const char *text, int indent)
 			if (*line == '\n')
 				line++;
 		}
-	} else if (control || strchr(text, '\n') != NULL) {
-		write_escaped(out, text);
+	} else if (escaped || strchr(text, '\n') != NULL) {
+		write_escaped(out, text, length);
 	} else if (needs_quotes(text)) {
 		/* sigs.k8s.io/yaml prefers double quotes for empty and ambiguous words, single quotes for punctuation. */
 		bool doubles = text[0] == '\0' || isalnum((unsigned char)text[0]) || text[0] == '-' || text[0] == '.' || text[0] == '~';
@@ -323,7 +372,7 @@ static void write_scalar(struct buffer *out, const json_t *value, int indent)
 	if (json_is_real(value)) {
 		write_real(out, json_real_value(value));
 	} else if (json_is_string(value)) {
-		write_string(out, json_string_value(value), indent);
+		write_string(out, json_string_value(value), json_string_length(value), indent);
 	} else {
 		char *text = json_text(value);
 
@@ -342,9 +391,9 @@ static void write_member(struct buffer *out, const char *name, const json_t *mem
 {
 	/* A block of lines cannot be a member's name. */
 	if (strchr(name, '\n') != NULL)
-		write_escaped(out, name);
+		write_escaped(out, name, strlen(name));
 	else
-		write_string(out, name, indent + 2);
+		write_string(out, name, strlen(name), indent + 2);
 	buffer_append_char(out, ':');
 	if (is_block(member)) {
 		buffer_append_char(out, '\n');
@@ -392,6 +441,9 @@ char *yaml_text(const json_t *value, bool sorted)
 {
 	struct buffer out = { 0 };
 
-	write_value(&out, value, 0, sorted, false);
+	if (is_block(value))
+		write_value(&out, value, 0, sorted, false);
+	else
+		write_scalar(&out, value, 2); /* lines of a text at the margin could be taken for a document's begin */
 	return buffer_take(&out);
 }

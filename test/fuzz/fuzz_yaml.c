@@ -50,7 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (text == NULL)
 			continue;
 		json_t *again = yaml_parse(text, strlen(text), &err);
-		if (again != NULL && !same(document, again))
+		if (again == NULL ? err.class != ERROR_EXHAUSTED : !same(document, again))
 			abort();
 		json_decref(again);
 		free(text);

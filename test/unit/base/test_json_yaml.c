@@ -78,6 +78,7 @@ static void bad_yaml_is_refused(void **state)
 		"a: 1\na: 2",
 		"? [x]\n: 1",
 		"a: !!binary QQ==",
+		"\"\\0a\": 1",
 		"a: &x [*x]\n",
 		"a: &a [x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d "
 		"[*c,*c,*c,*c,*c,*c,*c,*c]\n"
@@ -110,6 +111,29 @@ static void yaml_round_trips(void **state)
 	}
 }
 
+/* Found by fuzzing: a text ended at its NUL, and other characters made YAML that nobody can read. */
+static void yaml_escapes_what_it_cannot_hold(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t length;
+	} texts[] = {
+		{ "\0o", 2 },           { "a\0", 2 },           { "\x7f", 1 },         { "a\xc2\x85z", 4 },
+		{ "a\nb\xc2\x85z", 6 }, { "\xe2\x80\xa8x", 4 }, { "\xe2\x80\xa9", 3 }, { "\xef\xbb\xbfq", 4 },
+		{ "\xef\xbf\xbe", 3 },  { "\xd2\x80h", 3 },     { "\r\n", 2 },         { "\xf0\x9f\x98\x80\t", 5 },
+	};
+	struct error err;
+
+	for (size_t i = 0; i < ARRAY_LENGTH(texts); i++) {
+		json_t *value JSON_CLEANUP = json_build("{s:[o]}", "a", json_stringn(texts[i].text, texts[i].length));
+		char *text FREE_CLEANUP = yaml_text(value, false);
+		json_t *again JSON_CLEANUP = yaml_parse(text, strlen(text), &err);
+
+		assert_non_null(again);
+		assert_true(json_equal(value, again));
+	}
+}
+
 static void yaml_as_kubernetes_prints_it(void **state)
 {
 	json_t *value JSON_CLEANUP =
@@ -128,6 +152,7 @@ int main(void)
 		cmocka_unit_test(yaml_to_json),
 		cmocka_unit_test(bad_yaml_is_refused),
 		cmocka_unit_test(yaml_round_trips),
+		cmocka_unit_test(yaml_escapes_what_it_cannot_hold),
 		cmocka_unit_test(yaml_as_kubernetes_prints_it),
 	};
 
