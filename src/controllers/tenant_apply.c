@@ -100,6 +100,27 @@ static int create_secret(struct write *write)
 	return 0;
 }
 
+/*
+ * Between the event that takes a Secret out of one cache and the one that brings it into the other, a pass sees none. Made anew it would lose
+ * its bytes, so the server is asked once more; a tenant's first pass, which would ask for all, has none to lose.
+ */
+static int check_absent(struct write *write)
+{
+	const struct tenant_snapshot *snapshot = write->snapshot;
+	JSON_CLEANUP json_t *live = NULL;
+
+	if (!snapshot->secrets_known)
+		return 0;
+	live = kube_client_get(snapshot->context->client, &kube_resource_secret, snapshot->tenant.namespace, write->desired->name,
+	                       write->cancel, &write->err);
+	if (live)
+		return error_set(&write->err, ERROR_CONFLICT, "it is there, though its labels said otherwise a moment ago");
+	if (write->err.class != ERROR_NOT_FOUND)
+		return -1;
+	error_clear(&write->err);
+	return 0;
+}
+
 static int replace_data(struct write *write)
 {
 	const struct desired_object *desired = write->desired;
@@ -151,6 +172,8 @@ static int carry_out(struct write *write)
 		return delete_object(write);
 	if (!desired->live && is_root_key(write))
 		return create_secret(write);
+	if (!desired->live && desired->kind == OBJECT_SECRET && check_absent(write) < 0)
+		return -1;
 	if (desired->replace_data && desired->live && replace_data(write) < 0)
 		return -1;
 	return apply_object(write);

@@ -225,11 +225,24 @@ static int collect_secret(json_t *item, void *argument)
 
 enum { TENANT_SECRETS_MAXIMUM = 128 }; /* ours are 13; generated kubeconfigs carry other labels */
 
-static int read_strays(struct tenant_snapshot *snapshot, const struct kube_entries *strays, struct secret_collection *collection,
-                       struct cancel *cancel, struct error *err)
+/* Secrets of our names that a cache knows, whatever their labels say. */
+static void find_known(const struct tenant_snapshot *snapshot, struct kube_entries *known)
 {
-	for (size_t i = 0; i < strays->count; i++) {
-		const char *name = strays->items[i]->name;
+	for (size_t i = 0; i < ARRAY_LENGTH(secret_suffixes); i++) {
+		const char *key = arena_printf(snapshot->arena, "%s%s", snapshot->key, secret_suffixes[i]);
+		KUBE_ENTRY_CLEANUP struct kube_entry *entry = manager_context_secret(snapshot->context, key);
+
+		if (entry)
+			kube_entries_add(known, entry);
+	}
+}
+
+/* A list by labels leaves out those whose labels somebody changed, also when that change has not reached the caches. */
+static int read_unlisted(struct tenant_snapshot *snapshot, const struct kube_entries *known, struct secret_collection *collection,
+                         struct cancel *cancel, struct error *err)
+{
+	for (size_t i = 0; i < known->count; i++) {
+		const char *name = known->items[i]->name;
 
 		if (has_secret(snapshot, name))
 			continue;
@@ -257,20 +270,19 @@ static int read_secrets(struct tenant_snapshot *snapshot, struct cancel *cancel,
 		.items = arena_alloc(snapshot->arena, TENANT_SECRETS_MAXIMUM * sizeof(json_t *)),
 		.capacity = TENANT_SECRETS_MAXIMUM,
 	};
-
-	KUBE_ENTRIES_CLEANUP struct kube_entries known = { 0 }, strays = { 0 };
+	KUBE_ENTRIES_CLEANUP struct kube_entries known = { 0 };
 
 	snapshot->input.secrets = collection.items;
-	kube_cache_by_index(context->secrets, INDEX_TENANT, snapshot->key, &known);
-	find_strays(snapshot, &strays);
-	/* Neither cache knows a Secret of this tenant: the first pass of a new one asks nothing of the server. */
-	if (known.count == 0 && strays.count == 0)
+	find_known(snapshot, &known);
+	/* The first pass of a new tenant asks nothing of the server. */
+	snapshot->secrets_known = known.count > 0;
+	if (known.count == 0)
 		return 0;
 	if (kube_client_each(context->client, &kube_resource_secret, snapshot->tenant.namespace, &options, collect_secret, &collection,
 	                     cancel, err) < 0)
 		return error_wrap(err, "Secrets of the tenant");
 	snapshot->input.secret_count = collection.count;
-	return read_strays(snapshot, &strays, &collection, cancel, err);
+	return read_unlisted(snapshot, &known, &collection, cancel, err);
 }
 
 static const char *text_of(const struct buffer *buffer)

@@ -31,6 +31,7 @@ struct tenant_snapshot {
 	struct data_store_access **override_accesses; /* tenant.override_count of them, after loading */
 	char inputs_digest[DIGEST_HEX_SIZE];          /* controllers/tenant_digest.h */
 	char progress_digest[DIGEST_HEX_SIZE];
+	bool secrets_known; /* after loading: a cache had one of its Secrets, so this is not its first pass */
 	bool conditions_supported;
 };
 

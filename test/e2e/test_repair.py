@@ -128,6 +128,20 @@ def test_a_label_that_says_another_tenant(harness, cherished, part, label):
     wait_settled(harness)
 
 
+def test_labels_changed_again_and_again(harness, cherished):
+    """A pass may begin between the event that takes a Secret out of one cache and the one that brings it into another: its bytes stay. One of
+    five was made anew while the caches alone were believed."""
+    for turn in range(60):
+        name = f"{NAME}-{('admin-kubeconfig', 'datastore-config', 'scheduler-kubeconfig', 'api-server-certificate')[turn % 4]}"
+        label = ("kamaji.clastix.io/project", "kamaji.clastix.io/name")[turn // 4 % 2]
+        path, before = ApiClient.path("secret", name, "default"), harness.get("secret", name, "default")
+        harness.api.call("PATCH", path, {"metadata": {"labels": {label: "changed"}}}, "application/merge-patch+json")
+        wait_for(f"{name} has its {label}", lambda: harness.get("secret", name, "default")["metadata"]["labels"] == before["metadata"]["labels"],
+                 3 * REPAIR_SECONDS, pause=0.02)
+        assert harness.get("secret", name, "default")["data"] == before["data"], f"turn {turn}: {name} was made anew"
+    wait_settled(harness)
+
+
 def test_what_the_finalizer_keeps(harness, cherished):
     """Deleted by hand, the Secret with the place in the store stays readable until the tenant goes."""
     before = owned(harness, "default", NAME)[KEPT_BY_FINALIZER]
