@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controllers/hand_back.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #include "api/names.h"
 #include "base/buffer.h"
 #include "base/clock.h"
@@ -121,18 +118,12 @@ static void clean_tenant(struct manager_context *context, const char *key, struc
 		(void)json_array_append_new(result->left, json_build("{s:s, s:s}", "tenant", key, "why", err.message));
 }
 
-static int by_key(const void *a, const void *b)
-{
-	return strcmp((*(struct kube_entry *const *)a)->key, (*(struct kube_entry *const *)b)->key);
-}
-
 static void clean_all(struct manager_context *context, struct hand_back *result)
 {
 	KUBE_ENTRIES_CLEANUP struct kube_entries entries = { 0 };
 
 	kube_cache_list(context->tenants, &entries);
-	if (entries.count > 0)
-		qsort(entries.items, entries.count, sizeof(struct kube_entry *), by_key);
+	kube_entries_sort(&entries);
 	for (size_t i = 0; i < entries.count; i++) {
 		(void)json_array_append_new(result->tenants, json_string_new(entries.items[i]->key));
 		clean_tenant(context, entries.items[i]->key, result);

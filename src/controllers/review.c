@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controllers/review.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #include "api/names.h"
 #include "base/clock.h"
 #include "base/secret.h"
@@ -181,18 +178,12 @@ static void look_at_tenant(struct reviewer *reviewer, const char *key)
 	tenant_snapshot_close(&snapshot);
 }
 
-static int by_key(const void *a, const void *b)
-{
-	return strcmp((*(struct kube_entry *const *)a)->key, (*(struct kube_entry *const *)b)->key);
-}
-
 static void look_at_all(struct reviewer *reviewer)
 {
 	KUBE_ENTRIES_CLEANUP struct kube_entries entries = { 0 };
 
 	kube_cache_list(reviewer->context.tenants, &entries);
-	if (entries.count > 0)
-		qsort(entries.items, entries.count, sizeof(struct kube_entry *), by_key);
+	kube_entries_sort(&entries);
 	for (size_t i = 0; i < entries.count; i++) {
 		json_array_append_new(reviewer->review->tenants, json_string_new(entries.items[i]->key));
 		look_at_tenant(reviewer, entries.items[i]->key);

@@ -258,6 +258,17 @@ void kube_entries_add(struct kube_entries *entries, const struct kube_entry *ent
 	entries->items[entries->count++] = kube_entry_ref(entry);
 }
 
+static int compare_keys(const void *a, const void *b)
+{
+	return strcmp((*(struct kube_entry *const *)a)->key, (*(struct kube_entry *const *)b)->key);
+}
+
+void kube_entries_sort(struct kube_entries *entries)
+{
+	if (entries->count > 0)
+		qsort(entries->items, entries->count, sizeof(entries->items[0]), compare_keys);
+}
+
 void kube_entries_free(struct kube_entries *entries)
 {
 	for (size_t i = 0; i < entries->count; i++)

@@ -61,5 +61,6 @@ struct kube_entries {
 	size_t count, capacity;
 };
 void kube_entries_add(struct kube_entries *entries, const struct kube_entry *entry); /* takes its own reference */
+void kube_entries_sort(struct kube_entries *entries);                                /* by key */
 void kube_entries_free(struct kube_entries *entries);
 #define KUBE_ENTRIES_CLEANUP __attribute__((cleanup(kube_entries_free)))
