@@ -114,18 +114,28 @@ static bool is_among(const struct kube_entries *entries, const char *key)
 	return false;
 }
 
-/* Secrets of our names that do not bear this tenant's labels: a person made them, or changed the labels. */
-static void find_strays(const struct tenant_snapshot *snapshot, struct kube_entries *strays)
+/* Secrets of our names that a cache knows, whatever their labels say. */
+static void find_known(const struct tenant_snapshot *snapshot, struct kube_entries *known)
 {
-	KUBE_ENTRIES_CLEANUP struct kube_entries labelled = { 0 };
-
-	kube_cache_by_index(snapshot->context->secrets, INDEX_TENANT, snapshot->key, &labelled);
 	for (size_t i = 0; i < ARRAY_LENGTH(secret_suffixes); i++) {
 		const char *key = arena_printf(snapshot->arena, "%s%s", snapshot->key, secret_suffixes[i]);
 		KUBE_ENTRY_CLEANUP struct kube_entry *entry = manager_context_secret(snapshot->context, key);
 
-		if (entry && !is_among(&labelled, key))
-			kube_entries_add(strays, entry);
+		if (entry)
+			kube_entries_add(known, entry);
+	}
+}
+
+/* Secrets of our names that do not bear this tenant's labels: a person made them, or changed the labels. */
+static void find_strays(const struct tenant_snapshot *snapshot, struct kube_entries *strays)
+{
+	KUBE_ENTRIES_CLEANUP struct kube_entries labelled = { 0 }, known = { 0 };
+
+	kube_cache_by_index(snapshot->context->secrets, INDEX_TENANT, snapshot->key, &labelled);
+	find_known(snapshot, &known);
+	for (size_t i = 0; i < known.count; i++) {
+		if (!is_among(&labelled, known.items[i]->key))
+			kube_entries_add(strays, known.items[i]);
 	}
 }
 
@@ -224,18 +234,6 @@ static int collect_secret(json_t *item, void *argument)
 }
 
 enum { TENANT_SECRETS_MAXIMUM = 128 }; /* ours are 13; generated kubeconfigs carry other labels */
-
-/* Secrets of our names that a cache knows, whatever their labels say. */
-static void find_known(const struct tenant_snapshot *snapshot, struct kube_entries *known)
-{
-	for (size_t i = 0; i < ARRAY_LENGTH(secret_suffixes); i++) {
-		const char *key = arena_printf(snapshot->arena, "%s%s", snapshot->key, secret_suffixes[i]);
-		KUBE_ENTRY_CLEANUP struct kube_entry *entry = manager_context_secret(snapshot->context, key);
-
-		if (entry)
-			kube_entries_add(known, entry);
-	}
-}
 
 /* A list by labels leaves out those whose labels somebody changed, also when that change has not reached the caches. */
 static int read_unlisted(struct tenant_snapshot *snapshot, const struct kube_entries *known, struct secret_collection *collection,
